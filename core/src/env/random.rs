@@ -1,0 +1,46 @@
+//! Chance: one seeded generator per [`Env`](super::Env), so that a simulation repeats.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A shared generator of random numbers (SplitMix64: fast and seedable, not for secrets).
+#[derive(Clone, Debug)]
+pub struct Random {
+    state: Arc<Mutex<u64>>,
+}
+
+impl Random {
+    /// A generator that gives the same numbers for the same seed.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self {
+            state: Arc::new(Mutex::new(seed)),
+        }
+    }
+
+    /// The next 64 random bits.
+    #[must_use]
+    pub fn next_u64(&self) -> u64 {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = *state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `bound`, which must not be 0.
+    #[must_use]
+    pub fn below(&self, bound: u64) -> u64 {
+        assert!(bound > 0, "a random number below 0 does not exist");
+        self.next_u64() % bound
+    }
+
+    /// A random (version 4) UUID.
+    #[must_use]
+    pub fn uuid(&self) -> uuid::Uuid {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.next_u64().to_be_bytes());
+        bytes[8..].copy_from_slice(&self.next_u64().to_be_bytes());
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    }
+}

@@ -1,0 +1,1 @@
+//! The stream processor: a typed DSL over the log.
