@@ -61,6 +61,34 @@ pub struct NewTopic {
     pub configs: BTreeMap<String, String>,
 }
 
+impl NewTopic {
+    /// A topic with the broker's default number of partitions and default settings.
+    ///
+    /// # Errors
+    /// `InvalidTopic` when the name breaks a rule.
+    pub fn new(name: &str) -> Result<Self> {
+        Ok(Self {
+            name: TopicName::new(name)?,
+            partitions: None,
+            configs: BTreeMap::new(),
+        })
+    }
+
+    /// With this number of partitions.
+    #[must_use]
+    pub fn partitions(mut self, partitions: i32) -> Self {
+        self.partitions = Some(partitions);
+        self
+    }
+
+    /// With this setting, by Kafka's name.
+    #[must_use]
+    pub fn config(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.configs.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
 /// One setting of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigEntry {
@@ -167,6 +195,17 @@ pub struct CommittedOffset {
     pub metadata: String,
 }
 
+impl CommittedOffset {
+    /// Progress up to `offset`, without a note.
+    #[must_use]
+    pub fn at(offset: Offset) -> Self {
+        Self {
+            offset,
+            metadata: String::new(),
+        }
+    }
+}
+
 /// A member's standing in its group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
@@ -267,4 +306,8 @@ pub trait ClusterBackend: Send + Sync + fmt::Debug + 'static {
 
     /// Leaves a group at once.
     async fn leave_group(&self, membership: &Membership) -> Result<()>;
+
+    /// Ends the cluster in order; later calls fail with `Closed`. For a remote cluster only the
+    /// connections end.
+    async fn close(&self) -> Result<()>;
 }

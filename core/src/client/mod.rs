@@ -1,9 +1,20 @@
-//! What users hold: a [`ClusterBackend`] behind `Cluster`, and its producers, consumers and admin.
+//! What users hold: a [`Cluster`], and its producers, consumers and admin.
+//!
+//! ```text
+//!     Producer   Consumer   Admin
+//!          \         |        /
+//!           Cluster, over the trait ClusterBackend      batch-wise calls
+//! ```
 
+mod admin;
 mod backend;
+mod cluster;
+pub mod producer;
 
+pub use admin::Admin;
 pub use backend::{
     Acks, ClusterBackend, CommittedOffset, ConfigEntry, FetchPartition, FetchRequest, Fetched,
     IsolationLevel, ListedOffset, Membership, NewTopic, OffsetSpec, ProduceRequest, Produced,
     TopicMetadata,
 };
+pub use cluster::Cluster;

@@ -1,0 +1,56 @@
+//! [`Cluster`]: the handle that users hold, whatever the cluster behind it is.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::admin::Admin;
+use super::backend::ClusterBackend;
+use crate::env::Env;
+use crate::error::Result;
+
+/// A cluster; cheap to clone. From it come producers, consumers and the [`Admin`].
+#[derive(Clone)]
+pub struct Cluster {
+    backend: Arc<dyn ClusterBackend>,
+}
+
+impl Cluster {
+    /// A cluster over any backend.
+    #[must_use]
+    pub fn from_backend(backend: Arc<dyn ClusterBackend>) -> Self {
+        Self { backend }
+    }
+
+    /// The batch-wise calls that all clients are made of.
+    #[must_use]
+    pub fn backend(&self) -> &Arc<dyn ClusterBackend> {
+        &self.backend
+    }
+
+    /// The components that clients of this cluster use.
+    #[must_use]
+    pub fn env(&self) -> &Env {
+        self.backend.env()
+    }
+
+    /// Topics, their settings, offsets.
+    #[must_use]
+    pub fn admin(&self) -> Admin {
+        Admin::new(Arc::clone(&self.backend))
+    }
+
+    /// Ends the cluster in order: what was written is made durable, the data folder is let go.
+    /// Every later call on any handle fails with [`ErrorKind::Closed`](crate::ErrorKind::Closed).
+    ///
+    /// # Errors
+    /// When something could not be written or synced.
+    pub async fn close(&self) -> Result<()> {
+        self.backend.close().await
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Cluster").field(&self.backend).finish()
+    }
+}
