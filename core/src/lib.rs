@@ -9,7 +9,7 @@
 //!       |
 //!   record   storage    record batches; files behind a trait
 //!       \     /
-//!   types  error  env   numbers with meaning; errors; clock, storage, random, spawner
+//!   types  request  error  env   numbers with meaning; errors; clock, storage, random, spawner
 //! ```
 //!
 //! An arrow points down only; `tests/tidy.rs` of the workspace checks it.
@@ -21,6 +21,7 @@ pub mod env;
 pub mod error;
 pub mod log;
 pub mod record;
+pub mod request;
 pub mod serdes;
 pub mod storage;
 pub mod types;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::backend::{
-    ClusterBackend, CommittedOffset, ConfigEntry, IsolationLevel, ListedOffset, NewTopic,
-    OffsetSpec, TopicMetadata,
-};
+use super::backend::ClusterBackend;
 use crate::error::{Error, ErrorKind, Result};
+use crate::request::{
+    CommittedOffset, ConfigEntry, IsolationLevel, ListedOffset, NewTopic, OffsetSpec, TopicMetadata,
+};
 use crate::types::{GroupId, Offset, TopicName, TopicPartition};
 
 /// What one does to a cluster rather than with it.

@@ -12,9 +12,10 @@ mod cluster;
 pub mod producer;
 
 pub use admin::Admin;
-pub use backend::{
-    Acks, ClusterBackend, CommittedOffset, ConfigEntry, FetchPartition, FetchRequest, Fetched,
-    IsolationLevel, ListedOffset, Membership, NewTopic, OffsetSpec, ProduceRequest, Produced,
-    TopicMetadata,
-};
+pub use backend::ClusterBackend;
 pub use cluster::Cluster;
+
+pub use crate::request::{
+    Acks, CommittedOffset, ConfigEntry, FetchPartition, FetchRequest, Fetched, IsolationLevel,
+    ListedOffset, Membership, NewTopic, OffsetSpec, ProduceRequest, Produced, TopicMetadata,
+};

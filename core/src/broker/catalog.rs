@@ -1,0 +1,269 @@
+//! The catalog: which topics there are, in one small file of the data folder.
+//!
+//! ```text
+//! catalog     "HWCATLG\n"  version u32  crc u32  length u64  body
+//! body        count u32, then for each topic, sorted by name:
+//!             name str  id 16 bytes  partitions u32  count u16  (name str  value str)*
+//! str         length u16  UTF-8
+//! ```
+//!
+//! All numbers are big-endian; the CRC-32C covers the body. A change writes the whole file under
+//! another name, syncs it, renames it and syncs the folder: a crash leaves the old or the new one.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::topic_config::TopicConfig;
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::{OpenMode, Storage};
+use crate::types::{TopicId, TopicName};
+
+const FILE: &str = "catalog";
+const FILE_NEW: &str = "catalog.new";
+const MAGIC: &[u8; 8] = b"HWCATLG\n";
+const VERSION: u32 = 1;
+const HEADER: usize = MAGIC.len() + 4 + 4 + 8;
+/// A catalog larger than this is not one of ours: about two million topics.
+const BODY_MAX: u64 = 256 << 20;
+
+/// One topic of the catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) id: TopicId,
+    pub(crate) partitions: i32,
+    pub(crate) config: TopicConfig,
+}
+
+/// All topics, by name.
+pub(crate) type Catalog = BTreeMap<TopicName, Entry>;
+
+/// Reads the catalog of a folder; an absent one is empty. Blocks.
+pub(crate) fn load(storage: &dyn Storage, dir: &Path) -> Result<Catalog> {
+    let path = dir.join(FILE);
+    let file = match storage.open(&path, OpenMode::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Catalog::new()),
+        Err(error) => return Err(Error::io("open the catalog", &path, error)),
+    };
+    let length = file
+        .len()
+        .map_err(|error| Error::io("read the catalog's length", &path, error))?;
+    if length > BODY_MAX {
+        return Err(corrupt(&path, 0, "it is larger than any catalog"));
+    }
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+    let read = file
+        .read_at(&mut bytes, 0)
+        .map_err(|error| Error::io("read the catalog", &path, error))?;
+    bytes.truncate(read);
+    decode(&bytes, &path)
+}
+
+/// Replaces the catalog of a folder; durable when it returns. Blocks.
+pub(crate) fn store(storage: &dyn Storage, dir: &Path, catalog: &Catalog) -> Result<()> {
+    let new = dir.join(FILE_NEW);
+    let bytes = encode(catalog);
+    let failed = |error| Error::io("write the catalog", &new, error);
+    let file = storage.open(&new, OpenMode::CreateOrOpen).map_err(failed)?;
+    file.set_len(0).map_err(failed)?;
+    file.write_at(&[&bytes], 0).map_err(failed)?;
+    file.sync().map_err(failed)?;
+    drop(file);
+    storage.rename(&new, &dir.join(FILE)).map_err(failed)?;
+    storage.sync_dir(dir).map_err(failed)
+}
+
+fn encode(catalog: &Catalog) -> Vec<u8> {
+    let mut body = Vec::new();
+    put_u32(&mut body, catalog.len());
+    for (name, entry) in catalog {
+        put_str(&mut body, name.as_str());
+        body.extend_from_slice(entry.id.0.as_bytes());
+        body.extend_from_slice(&entry.partitions.to_be_bytes());
+        put_u16(&mut body, entry.config.set().len());
+        for (name, value) in entry.config.set() {
+            put_str(&mut body, name);
+            put_str(&mut body, value);
+        }
+    }
+    let mut file = Vec::with_capacity(HEADER + body.len());
+    file.extend_from_slice(MAGIC);
+    file.extend_from_slice(&VERSION.to_be_bytes());
+    file.extend_from_slice(&crc32c::crc32c(&body).to_be_bytes());
+    file.extend_from_slice(&u64::try_from(body.len()).unwrap_or(u64::MAX).to_be_bytes());
+    file.extend_from_slice(&body);
+    file
+}
+
+fn decode(bytes: &[u8], path: &Path) -> Result<Catalog> {
+    let mut cursor = Cursor {
+        bytes,
+        position: 0,
+        path,
+    };
+    if cursor.take(MAGIC.len())? != MAGIC {
+        return Err(corrupt(path, 0, "it does not begin as a catalog does"));
+    }
+    let version = cursor.u32()?;
+    if version != VERSION {
+        let message = format!(
+            "the catalog has version {version}, this program knows {VERSION}: \
+             open the folder with a newer Headwater"
+        );
+        return Err(Error::new(ErrorKind::UnsupportedFormat, message).path(path));
+    }
+    let crc = cursor.u32()?;
+    let length = u64::from_be_bytes(cursor.array()?);
+    let body = cursor.bytes.get(HEADER..).unwrap_or_default();
+    if u64::try_from(body.len()).ok() != Some(length) {
+        return Err(corrupt(path, HEADER, "its length is not what it says"));
+    }
+    if crc32c::crc32c(body) != crc {
+        return Err(corrupt(path, HEADER, "its checksum does not match"));
+    }
+    let mut catalog = Catalog::new();
+    for _ in 0..cursor.u32()? {
+        let (name, entry) = decode_topic(&mut cursor)?;
+        catalog.insert(name, entry);
+    }
+    if cursor.position != bytes.len() {
+        return Err(corrupt(path, cursor.position, "bytes are left over"));
+    }
+    Ok(catalog)
+}
+
+fn decode_topic(cursor: &mut Cursor<'_>) -> Result<(TopicName, Entry)> {
+    let path = cursor.path;
+    let name = TopicName::new(cursor.str()?).map_err(|error| error.path(path))?;
+    let id = TopicId(uuid::Uuid::from_bytes(cursor.array()?));
+    let partitions = i32::from_be_bytes(cursor.array()?);
+    if partitions < 1 {
+        return Err(corrupt(path, cursor.position, "a topic has no partitions"));
+    }
+    let mut set = BTreeMap::new();
+    for _ in 0..u16::from_be_bytes(cursor.array()?) {
+        let name = cursor.str()?.to_owned();
+        set.insert(name, cursor.str()?.to_owned());
+    }
+    let config = TopicConfig::new(set).map_err(|error| error.path(path))?;
+    let entry = Entry {
+        id,
+        partitions,
+        config,
+    };
+    Ok((name, entry))
+}
+
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    position: usize,
+    path: &'a Path,
+}
+
+impl<'a> Cursor<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8]> {
+        let end = self.position.saturating_add(count);
+        let Some(taken) = self.bytes.get(self.position..end) else {
+            return Err(corrupt(self.path, self.position, "it ends too early"));
+        };
+        self.position = end;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N)?);
+        Ok(array)
+    }
+
+    fn u32(&mut self) -> Result<u32> {
+        Ok(u32::from_be_bytes(self.array()?))
+    }
+
+    fn str(&mut self) -> Result<&'a str> {
+        let length = u16::from_be_bytes(self.array()?);
+        let at = self.position;
+        let bytes = self.take(usize::from(length))?;
+        std::str::from_utf8(bytes)
+            .map_err(|error| corrupt(self.path, at, "a text is not UTF-8").source(error))
+    }
+}
+
+fn put_u16(out: &mut Vec<u8>, count: usize) {
+    let count = u16::try_from(count).unwrap_or(u16::MAX);
+    out.extend_from_slice(&count.to_be_bytes());
+}
+
+fn put_u32(out: &mut Vec<u8>, count: usize) {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    out.extend_from_slice(&count.to_be_bytes());
+}
+
+fn put_str(out: &mut Vec<u8>, text: &str) {
+    assert!(
+        text.len() <= usize::from(u16::MAX),
+        "names and values are short"
+    );
+    put_u16(out, text.len());
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn corrupt(path: &Path, position: usize, what: &str) -> Error {
+    let path = PathBuf::from(path);
+    Error::new(
+        ErrorKind::CorruptMessage,
+        format!("the catalog is damaged: {what}; restore it from a copy of the folder"),
+    )
+    .path(&path)
+    .position(u64::try_from(position).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Catalog {
+        let set = [("retention.ms".to_owned(), "5".to_owned())].into();
+        let entry = |partitions, config| Entry {
+            id: TopicId(uuid::Uuid::from_u128(7)),
+            partitions,
+            config,
+        };
+        [
+            (
+                TopicName::new("a").unwrap(),
+                entry(3, TopicConfig::default()),
+            ),
+            (
+                TopicName::new("b").unwrap(),
+                entry(1, TopicConfig::new(set).unwrap()),
+            ),
+        ]
+        .into()
+    }
+
+    #[test]
+    fn it_reads_what_it_wrote() {
+        for catalog in [Catalog::new(), sample()] {
+            let bytes = encode(&catalog);
+            assert_eq!(decode(&bytes, Path::new("catalog")).unwrap(), catalog);
+        }
+    }
+
+    #[test]
+    fn every_cut_and_every_flipped_bit_is_noticed() {
+        let bytes = encode(&sample());
+        for cut in 0..bytes.len() {
+            assert!(
+                decode(&bytes[..cut], Path::new("catalog")).is_err(),
+                "{cut}"
+            );
+        }
+        for bit in 0..bytes.len() * 8 {
+            let mut bytes = bytes.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let error = decode(&bytes, Path::new("catalog")).unwrap_err();
+            assert!(error.file().is_some(), "{error}");
+        }
+    }
+}
