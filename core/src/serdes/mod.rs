@@ -2,8 +2,32 @@
 //!
 //! A deserializer *lends*: `str` comes straight from the fetched bytes, a `String` or a struct is
 //! decoded into a slot that is used again for the next record. An [`OwnedDeserializer`] gives.
+//! The bytes of the built-in types are those of Kafka's own serializers.
+//!
+//! | type | bytes |
+//! |---|---|
+//! | `[u8]`, `Vec<u8>`, `Bytes` | themselves |
+//! | `str`, `String`, `Uuid` (36 characters) | UTF-8 |
+//! | `i8`..`i64`, `u8`..`u64`, `f32`, `f64` | big-endian, fixed width |
+//! | `bool` | one byte, 0 or 1 |
+//! | `()`, `Option<T>` | null; null or `T` |
+//! | your own | [JSON](crate::stored_as_json) or [bincode](crate::stored_as_bincode) |
+
+mod bincode;
+mod json;
+mod null;
+mod number;
+mod text;
 
 use std::fmt;
+
+pub use bincode::BincodeSerde;
+pub use json::JsonSerde;
+pub use null::{OptionSerde, VoidSerde};
+pub use number::{BoolSerde, NumberSerde};
+pub use text::{BytesSerde, StringSerde, UuidSerde};
+
+use crate::error::{Error, ErrorKind};
 
 /// A key or value that a serde refuses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,9 +45,15 @@ impl SerdeError {
     }
 }
 
+impl From<SerdeError> for Error {
+    fn from(error: SerdeError) -> Self {
+        Self::new(ErrorKind::Serialization, error.message)
+    }
+}
+
 /// Writes values of type `T` as bytes.
 pub trait Serializer<T: ?Sized>: Send + Sync + 'static {
-    /// Appends the bytes of `value` to `out`.
+    /// Appends the bytes of `value` to `out`; an error leaves `out` as it was.
     ///
     /// # Errors
     /// When the value has no form in this format.
@@ -85,3 +115,6 @@ pub trait Data: 'static {
     /// The serde.
     type Serde: Serializer<Self> + Deserializer<Self> + Default + Clone + fmt::Debug;
 }
+
+#[cfg(test)]
+mod testing;
