@@ -28,7 +28,10 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number below `bound`, which must not be 0.
+    /// A number below `bound`.
+    ///
+    /// # Panics
+    /// When `bound` is 0.
     #[must_use]
     pub fn below(&self, bound: u64) -> u64 {
         assert!(bound > 0, "a random number below 0 does not exist");

@@ -84,6 +84,10 @@ pub trait Storage: Send + Sync + fmt::Debug {
 }
 
 /// An open file; shared by readers and one writer.
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "nobody asks a file whether it is empty"
+)]
 pub trait File: Send + Sync + fmt::Debug {
     /// Reads into all of `buf` from `position`, or less at the end of the file; returns the count.
     ///
