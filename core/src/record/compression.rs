@@ -1,0 +1,334 @@
+//! The codecs of the records in a batch, bounded on the way back.
+//!
+//! Snappy is written in the xerial framing that Kafka's own clients use, and read raw as well:
+//!
+//! ```text
+//!   0x82 "SNAPPY" 0x00 | version i32 (1) | compatible i32 (1) | blocks: length i32, raw snappy
+//! ```
+//!
+//! LZ4 is written as frames of independent blocks of 64 KiB, which Kafka's reader insists on.
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::str::FromStr;
+
+use super::batch::corrupt;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The most bytes that a batch's records may decompress to, unless told otherwise.
+pub const DECOMPRESSED_BYTES_MAX: usize = 64 << 20;
+
+/// How the records of a batch are compressed, by Kafka's names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// Gzip: small, slow to write.
+    Gzip,
+    /// Snappy: fast.
+    Snappy,
+    /// LZ4: fast, fastest to read.
+    Lz4,
+    /// Zstandard: smallest for its speed.
+    Zstd,
+}
+
+impl Compression {
+    /// All of them, in the order of their numbers in a batch.
+    pub const ALL: [Self; 5] = [Self::None, Self::Gzip, Self::Snappy, Self::Lz4, Self::Zstd];
+
+    /// Kafka's name for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Snappy => "snappy",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    pub(super) const fn id(self) -> u16 {
+        self as u16
+    }
+
+    pub(super) fn from_id(id: u16) -> Result<Self> {
+        match Self::ALL.get(usize::from(id)) {
+            Some(compression) => Ok(*compression),
+            None => Err(Error::new(
+                ErrorKind::UnsupportedCompressionType,
+                format!("compression {id} is unknown, the last one known is 4 (zstd)"),
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Compression {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|known| known.name() == name);
+        found.ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidConfig,
+                format!("compression {name:?} is not one of none, gzip, snappy, lz4, zstd"),
+            )
+        })
+    }
+}
+
+/// A codec and how hard it tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Compressor {
+    compression: Compression,
+    level: i32,
+}
+
+impl Compressor {
+    /// The codec at its default level (gzip 6, zstd 3).
+    #[must_use]
+    pub const fn new(compression: Compression) -> Self {
+        let level = match compression {
+            Compression::Gzip => GZIP_LEVEL_DEFAULT,
+            Compression::Zstd => zstd::DEFAULT_COMPRESSION_LEVEL,
+            Compression::None | Compression::Snappy | Compression::Lz4 => 0,
+        };
+        Self { compression, level }
+    }
+
+    /// The codec at `level`: 1 to 9 for gzip, -131072 to 22 for zstd.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`] for another level, and for a codec that has none: LZ4 has
+    /// its fast one alone.
+    pub fn with_level(compression: Compression, level: i32) -> Result<Self> {
+        let levels = match compression {
+            Compression::Gzip => 1..=9,
+            Compression::Zstd => zstd::compression_level_range(),
+            Compression::None | Compression::Snappy | Compression::Lz4 => {
+                return Err(Error::new(
+                    ErrorKind::InvalidConfig,
+                    format!("{compression} has no levels, leave the level out"),
+                ));
+            }
+        };
+        if levels.contains(&level) {
+            return Ok(Self { compression, level });
+        }
+        Err(Error::new(
+            ErrorKind::InvalidConfig,
+            format!(
+                "{compression} has the levels {} to {}, not {level}",
+                levels.start(),
+                levels.end()
+            ),
+        ))
+    }
+
+    /// The codec.
+    #[must_use]
+    pub const fn compression(self) -> Compression {
+        self.compression
+    }
+
+    /// Appends the compressed form of `input` to `out`.
+    pub(super) fn compress(self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        let done = match self.compression {
+            Compression::None => {
+                out.extend_from_slice(input);
+                Ok(())
+            }
+            Compression::Gzip => gzip(input, self.level, out),
+            Compression::Snappy => xerial(input, out),
+            Compression::Lz4 => lz4(input, out),
+            Compression::Zstd => zstd::stream::copy_encode(input, out, self.level),
+        };
+        done.map_err(|error| {
+            Error::new(
+                ErrorKind::InvalidRecord,
+                format!(
+                    "the batch could not be compressed with {}",
+                    self.compression
+                ),
+            )
+            .source(error)
+        })
+    }
+}
+
+impl From<Compression> for Compressor {
+    fn from(compression: Compression) -> Self {
+        Self::new(compression)
+    }
+}
+
+/// Memory to decompress records into, used again for each batch, and its bound.
+#[derive(Debug)]
+pub struct Scratch {
+    buffer: Vec<u8>,
+    pub(super) bytes_max: usize,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Scratch {
+    /// Takes batches of up to [`DECOMPRESSED_BYTES_MAX`].
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::with_limit(DECOMPRESSED_BYTES_MAX)
+    }
+
+    /// Takes batches of up to `bytes_max` when decompressed.
+    #[must_use]
+    pub const fn with_limit(bytes_max: usize) -> Self {
+        Self {
+            buffer: Vec::new(),
+            bytes_max,
+        }
+    }
+
+    /// Lends what `input` decompresses to; uncompressed bytes are lent as they are.
+    pub(super) fn decompress<'s>(
+        &'s mut self,
+        compression: Compression,
+        input: &'s [u8],
+    ) -> Result<&'s [u8]> {
+        let (out, bytes_max) = (&mut self.buffer, self.bytes_max);
+        out.clear();
+        let done = match compression {
+            Compression::None => return Ok(input),
+            Compression::Gzip => {
+                read_all(flate2::bufread::MultiGzDecoder::new(input), bytes_max, out)
+            }
+            Compression::Snappy => unsnappy(input, bytes_max, out),
+            Compression::Lz4 => read_all(lz4_flex::frame::FrameDecoder::new(input), bytes_max, out),
+            Compression::Zstd => unzstd(input, bytes_max, out),
+        };
+        match done {
+            Ok(()) if out.len() <= bytes_max => Ok(out),
+            Ok(()) => {
+                // What a bomb made grow is not kept.
+                *out = Vec::new();
+                Err(corrupt(&format!(
+                    "the batch's {} bytes of {compression} decompress to more than the {bytes_max} \
+                     that are allowed",
+                    input.len()
+                )))
+            }
+            Err(error) => Err(corrupt(&format!(
+                "the batch's {} bytes of {compression} do not decompress",
+                input.len()
+            ))
+            .source(error)),
+        }
+    }
+}
+
+const GZIP_LEVEL_DEFAULT: i32 = 6;
+
+fn gzip(input: &[u8], level: i32, out: &mut Vec<u8>) -> std::io::Result<()> {
+    let level = flate2::Compression::new(level.unsigned_abs());
+    let mut encoder = flate2::write::GzEncoder::new(out, level);
+    encoder.write_all(input)?;
+    encoder.finish()?;
+    Ok(())
+}
+
+fn lz4(input: &[u8], out: &mut Vec<u8>) -> std::io::Result<()> {
+    let info = lz4_flex::frame::FrameInfo::new()
+        .block_size(lz4_flex::frame::BlockSize::Max64KB)
+        .block_mode(lz4_flex::frame::BlockMode::Independent);
+    let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, out);
+    encoder.write_all(input)?;
+    encoder.finish()?;
+    Ok(())
+}
+
+const XERIAL_MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
+const XERIAL_VERSION: u32 = 1;
+const XERIAL_BLOCK: usize = 32 << 10;
+
+fn xerial(input: &[u8], out: &mut Vec<u8>) -> std::io::Result<()> {
+    out.extend_from_slice(&XERIAL_MAGIC);
+    out.extend_from_slice(&XERIAL_VERSION.to_be_bytes());
+    out.extend_from_slice(&XERIAL_VERSION.to_be_bytes());
+    let mut encoder = snap::raw::Encoder::new();
+    for block in input.chunks(XERIAL_BLOCK) {
+        let at = out.len();
+        out.resize(at + 4 + snap::raw::max_compress_len(block.len()), 0);
+        let (length, body) = out[at..].split_at_mut(4);
+        let written = encoder.compress(block, body)?;
+        let written_u32 = u32::try_from(written).map_err(std::io::Error::other)?;
+        length.copy_from_slice(&written_u32.to_be_bytes());
+        out.truncate(at + 4 + written);
+    }
+    Ok(())
+}
+
+/// A byte of snappy stands for at most 64 / 3 bytes.
+const SNAPPY_RATIO_MAX: usize = 32;
+
+fn unsnappy(input: &[u8], bytes_max: usize, out: &mut Vec<u8>) -> std::io::Result<()> {
+    let Some(mut blocks) = input
+        .strip_prefix(&XERIAL_MAGIC)
+        .and_then(|rest| rest.get(8..))
+    else {
+        return unsnappy_block(input, bytes_max, out);
+    };
+    while !blocks.is_empty() && out.len() <= bytes_max {
+        let (length, rest) = blocks.split_first_chunk().ok_or_else(cut_off)?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).map_err(std::io::Error::other)?;
+        let (block, rest) = rest.split_at_checked(length).ok_or_else(cut_off)?;
+        unsnappy_block(block, bytes_max, out)?;
+        blocks = rest;
+    }
+    Ok(())
+}
+
+/// Appends one block; beyond the bound it appends nothing but leaves `out` over it.
+fn unsnappy_block(block: &[u8], bytes_max: usize, out: &mut Vec<u8>) -> std::io::Result<()> {
+    let length = snap::raw::decompress_len(block)?;
+    if length / SNAPPY_RATIO_MAX > block.len() {
+        return Err(cut_off());
+    }
+    let at = out.len();
+    out.resize((at + length).min(bytes_max + 1), 0);
+    if out.len() <= bytes_max {
+        snap::raw::Decoder::new().decompress(block, &mut out[at..])?;
+    }
+    Ok(())
+}
+
+fn cut_off() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the bytes are cut off")
+}
+
+/// A larger window than this would let a few bytes ask for a lot of memory.
+const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+
+fn unzstd(input: &[u8], bytes_max: usize, out: &mut Vec<u8>) -> std::io::Result<()> {
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(input)?;
+    decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+    read_all(decoder, bytes_max, out)
+}
+
+/// Reads to the end, or to one byte over the bound.
+fn read_all(from: impl Read, bytes_max: usize, out: &mut Vec<u8>) -> std::io::Result<()> {
+    let bound = u64::try_from(bytes_max)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
+    from.take(bound).read_to_end(out)?;
+    Ok(())
+}
