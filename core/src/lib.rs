@@ -24,6 +24,7 @@ pub mod record;
 pub mod request;
 pub mod serdes;
 pub mod storage;
+mod sync;
 pub mod types;
 
 pub use error::{Error, ErrorKind, Result};

@@ -17,6 +17,18 @@ impl Random {
         }
     }
 
+    /// A generator that the operating system seeds.
+    #[must_use]
+    #[expect(clippy::disallowed_types, reason = "this is where seeds come from")]
+    pub fn from_system() -> Self {
+        // The standard library keys its hashers from the system's random numbers.
+        let seeded = std::collections::hash_map::RandomState::new();
+        Self::seeded(std::hash::BuildHasher::hash_one(
+            &seeded,
+            std::process::id(),
+        ))
+    }
+
     /// The next 64 random bits.
     #[must_use]
     pub fn next_u64(&self) -> u64 {
@@ -45,5 +57,25 @@ impl Random {
         bytes[..8].copy_from_slice(&self.next_u64().to_be_bytes());
         bytes[8..].copy_from_slice(&self.next_u64().to_be_bytes());
         uuid::Builder::from_random_bytes(bytes).into_uuid()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_numbers() {
+        let draw = |seed| {
+            let random = Random::seeded(seed);
+            (random.next_u64(), random.below(1000), random.uuid())
+        };
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
+        assert_eq!(draw(7).2.get_version_num(), 4);
+        assert_ne!(
+            Random::from_system().next_u64(),
+            Random::from_system().next_u64()
+        );
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::task::Poll;
 
 /// A boxed future that a spawner runs.
 pub type BoxFuture<T = ()> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -25,6 +26,21 @@ impl TaskHandle {
     pub async fn join(self) {
         drop(self.done.await);
     }
+}
+
+/// Lets other tasks run before this one goes on: what a long loop calls now and then, and where
+/// the simulation may choose another order.
+pub async fn yield_now() {
+    let mut yielded = false;
+    std::future::poll_fn(|cx| {
+        if yielded {
+            return Poll::Ready(());
+        }
+        yielded = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Runs background work.

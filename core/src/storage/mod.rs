@@ -3,10 +3,18 @@
 //! All I/O of the log goes through [`Storage`] and [`File`]. Calls block; whoever calls them from
 //! an async thread keeps them short (a page-cache read or write) or moves them off it.
 
+mod blocks;
+mod disk;
+mod memory;
+mod tree;
+
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub use disk::DiskStorage;
+pub use memory::MemoryStorage;
 
 /// What a folder holds: one file or one folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
