@@ -60,7 +60,7 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// As the operating system.
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
 
-    /// Renames a file or folder, replacing a file at `to`; durable after `sync_dir` of both folders.
+    /// Renames a file or folder, replacing a file at `to`; durable after `sync_dir` of both.
     ///
     /// # Errors
     /// As the operating system.

@@ -120,7 +120,10 @@ mod tests {
         /// Commits and removals in any order of replay give what a map gives in log order.
         #[test]
         fn offsets_are_a_map(
-            events in prop::collection::vec((0..3_i32, 0..3_i32, prop::option::of(0..99_i64)), 0..40),
+            events in prop::collection::vec(
+                (0..3_i32, 0..3_i32, prop::option::of(0..99_i64)),
+                0..40,
+            ),
             swaps in prop::collection::vec((0..40_usize, 0..40_usize), 0..20),
         ) {
             let id = TopicId(uuid::Uuid::from_u128(1));
