@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::admin::Admin;
 use super::backend::ClusterBackend;
+use super::producer::ProducerBuilder;
 use crate::env::Env;
 use crate::error::Result;
+use crate::serdes::{Data, Serializer};
 
 /// A cluster; cheap to clone. From it come producers, consumers and the [`Admin`].
 #[derive(Clone)]
@@ -37,6 +39,30 @@ impl Cluster {
     #[must_use]
     pub fn admin(&self) -> Admin {
         Admin::new(Arc::clone(&self.backend))
+    }
+
+    /// A producer of records with the key `K` and the value `V`, which say how they are stored.
+    pub fn producer<K, V>(&self, topic: &str) -> ProducerBuilder<K, V>
+    where
+        K: Data + ?Sized,
+        V: Data + ?Sized,
+    {
+        self.producer_with(topic, K::Serde::default(), V::Serde::default())
+    }
+
+    /// A producer that stores keys and values as the given serdes say.
+    pub fn producer_with<K, V>(
+        &self,
+        topic: &str,
+        key: impl Serializer<K>,
+        value: impl Serializer<V>,
+    ) -> ProducerBuilder<K, V>
+    where
+        K: ?Sized + 'static,
+        V: ?Sized + 'static,
+    {
+        let backend = Arc::clone(&self.backend);
+        ProducerBuilder::new(backend, topic, Arc::new(key), Arc::new(value))
     }
 
     /// Ends the cluster in order: what was written is made durable, the data folder is let go.
