@@ -1,3 +1,38 @@
-//! Headwater: an event log and a stream processor in one library.
-pub use headwater_core as core;
+//! An event log and a stream processor in one library: Kafka's log and Kafka Streams, in your
+//! process.
+//!
+//! A program opens a folder and has topics, producers, consumers and topologies as plain async
+//! calls. Names, formats and semantics are Kafka's wherever Kafka has them.
+//!
+//! | to | begin with |
+//! |---|---|
+//! | hold a log | [`Cluster`] |
+//! | make topics, see what there is | [`Admin`](client::Admin) |
+//! | store a type of your own | [`stored_as_json!`], [`stored_as_bincode!`] |
+//! | understand what went wrong | [`Error`], [`ErrorKind`] |
+//!
+//! ```
+//! use headwater::prelude::*;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Order { product: String, pieces: u32 }
+//! stored_as_bincode!(Order);
+//!
+//! fn takes_data<T: Data>() {}
+//! takes_data::<Order>();
+//! ```
+
+pub use headwater_core::client::Cluster;
+pub use headwater_core::{Error, ErrorKind, Result};
+pub use headwater_core::{client, env, error, record, serdes, storage, types};
+pub use headwater_core::{stored_as_bincode, stored_as_json};
 pub use headwater_streams as streams;
+
+/// What most programs use: `use headwater::prelude::*`.
+pub mod prelude {
+    pub use crate::client::{Acks, Admin, Cluster, IsolationLevel, NewTopic, OffsetSpec};
+    pub use crate::serdes::{Data, Deserializer, OwnedDeserializer, Serializer};
+    pub use crate::types::{Offset, Partition, Timestamp, TopicName, TopicPartition};
+    pub use crate::{stored_as_bincode, stored_as_json};
+}
