@@ -7,6 +7,7 @@
 //! | to | begin with |
 //! |---|---|
 //! | hold a log | [`Cluster`] |
+//! | send records | [`Producer`](client::producer::Producer) |
 //! | make topics, see what there is | [`Admin`](client::Admin) |
 //! | store a type of your own | [`stored_as_json!`], [`stored_as_bincode!`] |
 //! | understand what went wrong | [`Error`], [`ErrorKind`] |
@@ -31,8 +32,9 @@ pub use headwater_streams as streams;
 
 /// What most programs use: `use headwater::prelude::*`.
 pub mod prelude {
+    pub use crate::client::producer::{Ack, Producer, ProducerConfig, ProducerRecord};
     pub use crate::client::{Acks, Admin, Cluster, IsolationLevel, NewTopic, OffsetSpec};
-    pub use crate::serdes::{Data, Deserializer, OwnedDeserializer, Serializer};
+    pub use crate::serdes::Data;
     pub use crate::types::{Offset, Partition, Timestamp, TopicName, TopicPartition};
     pub use crate::{stored_as_bincode, stored_as_json};
 }
