@@ -1,0 +1,194 @@
+//! The checkpoint worker: syncs the partitions' files and writes down how far each is durable.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Notify;
+
+use crate::bounded::lock;
+use crate::error::{Error, Result};
+use crate::log::flush::is_full;
+use crate::log::journal::Ring;
+use crate::log::partition_log::PartitionLog;
+use crate::log::segment::{index_file, log_file, stem, time_index_file};
+use crate::log::store::{CLEAN, Shared};
+use crate::storage::OpenMode;
+use crate::types::Offset;
+
+/// Wishes for a checkpoint; many wishes are one checkpoint.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    state: Mutex<State>,
+    bell: Notify,
+    done: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// How many were asked for, and how many of those are served.
+    asked: u64,
+    served: u64,
+    closed: bool,
+}
+
+impl Requests {
+    /// Asks for a checkpoint; returns its number.
+    pub(crate) fn request(&self) -> u64 {
+        let mut state = lock(&self.state);
+        // One that has not begun yet serves this wish too.
+        state.asked += 1;
+        self.bell.notify_one();
+        state.asked
+    }
+
+    /// Ends the worker; a last checkpoint is the closer's business.
+    pub(crate) fn close(&self) {
+        lock(&self.state).closed = true;
+        self.bell.notify_one();
+        self.done.notify_waiters();
+    }
+
+    /// Has the worker look around, as when the store begins to close.
+    pub(crate) fn wake(&self) {
+        self.bell.notify_one();
+    }
+
+    async fn next(&self) -> Option<u64> {
+        loop {
+            {
+                let state = lock(&self.state);
+                if state.closed {
+                    return None;
+                }
+                if state.asked > state.served {
+                    return Some(state.asked);
+                }
+            }
+            self.bell.notified().await;
+        }
+    }
+}
+
+impl Shared {
+    /// Waits for a checkpoint that begins after this call.
+    pub(crate) async fn checkpoint_now(&self) -> Result<()> {
+        let number = self.checkpoints.request();
+        loop {
+            let done = self.checkpoints.done.notified();
+            {
+                let state = lock(&self.checkpoints.state);
+                if state.served >= number {
+                    return Ok(());
+                }
+                if state.closed {
+                    let what = "the log was closed before its checkpoint";
+                    return Err(Error::new(crate::ErrorKind::Closed, what));
+                }
+            }
+            if let Some(failure) = self.failure() {
+                return Err(failure);
+            }
+            done.await;
+        }
+    }
+}
+
+/// The worker: runs until the requests are closed.
+pub(crate) async fn run(shared: Arc<Shared>, ring: Arc<Ring>) {
+    while let Some(number) = shared.checkpoints.next().await {
+        let through = shared.journal.completed.load(Ordering::Acquire);
+        let outcome = match shared.failure() {
+            None => write(&shared, through).map(|()| retire(&shared, &ring, through)),
+            Some(_) => Ok(()),
+        };
+        match outcome {
+            Ok(()) => lock(&shared.checkpoints.state).served = number,
+            Err(error) if is_full(&error) && !shared.closing.load(Ordering::Acquire) => {
+                shared.disk_full.store(true, Ordering::Relaxed);
+                shared.pause(&shared.checkpoints.bell).await;
+                shared.checkpoints.request();
+            }
+            Err(error) => shared.fail(&error),
+        }
+        shared.checkpoints.done.notify_waiters();
+        shared.journal.retired_bell.notify_waiters();
+    }
+}
+
+/// Makes every changed partition durable and writes the checkpoint; the journal's groups up to
+/// `through` are not needed then.
+pub(crate) fn write(shared: &Shared, through: u64) -> Result<()> {
+    shared.unsynced.store(0, Ordering::Relaxed);
+    let dirty = std::mem::take(&mut *lock(&shared.dirty));
+    let outcome = dirty.iter().try_for_each(|log| {
+        // Cleared first: an append from here on is the next checkpoint's business.
+        log.dirty.store(false, Ordering::Release);
+        log.unless_deleted(log.make_durable())
+    });
+    let stored = outcome.and_then(|()| {
+        shared
+            .checkpoint(through)
+            .store(&*shared.env.storage, &shared.dir)?;
+        dirty
+            .iter()
+            .try_for_each(|log| log.unless_deleted(log.remove_files()))
+    });
+    if stored.is_err() {
+        dirty.iter().for_each(PartitionLog::mark_dirty);
+    }
+    stored
+}
+
+/// Gives the journal's files free for use again, longer ones if it fills them too fast.
+fn retire(shared: &Shared, ring: &Ring, through: u64) {
+    shared.journal.retired.store(through, Ordering::Release);
+    if shared.journal.grow.swap(false, Ordering::Relaxed) {
+        let max = shared.options.journal_bytes_max;
+        for which in 0..ring.files.len() {
+            if let Err(error) = ring.grow(which, max) {
+                // A short journal works: it is only slower.
+                tracing::warn!(%error, "the journal stays as long as it is");
+            }
+        }
+    }
+}
+
+/// The last checkpoint of an orderly close, and the mark that the folder is whole.
+pub(crate) fn write_final(shared: &Shared) -> Result<()> {
+    write(shared, shared.journal.completed.load(Ordering::Acquire))?;
+    let (storage, path) = (&shared.env.storage, shared.dir.join(CLEAN));
+    let mark = || -> std::io::Result<()> {
+        storage.open(&path, OpenMode::CreateOrOpen)?.sync()?;
+        storage.sync_dir(&shared.dir)
+    };
+    mark().map_err(|error| Error::io("mark the folder as closed", &path, error))
+}
+
+impl PartitionLog {
+    /// Removes the files of segments that left the log, now that the checkpoint says so.
+    fn remove_files(&self) -> Result<()> {
+        let removed = std::mem::take(&mut self.lock().removed);
+        for base in removed {
+            self.remove_segment_files(base)?;
+        }
+        Ok(())
+    }
+
+    fn remove_segment_files(&self, base: Offset) -> Result<()> {
+        let storage = &self.shared.env.storage;
+        let others = [".txnindex", ".snapshot"].map(|end| self.dir.join(stem(base) + end));
+        let paths = [
+            log_file(&self.dir, base),
+            index_file(&self.dir, base),
+            time_index_file(&self.dir, base),
+        ];
+        for path in paths.iter().chain(&others) {
+            match storage.remove_file(path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io("remove the old segment", path, error)),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,145 @@
+//! A data folder: whose it is, and which format its files have.
+//!
+//! ```text
+//!   DATA/
+//!     lock                      held by the one process that has the folder open; holds its pid
+//!     meta.properties           version of the folder's format, cluster id
+//!     catalog                   topics and their settings (the broker's)
+//!     checkpoint                up to where the partitions' files are durable
+//!     clean-shutdown            there only while the folder is closed and whole
+//!     journal/a  journal/b      what was acknowledged and may not be in the files yet
+//!     TOPIC-PARTITION/          one partition, in Kafka's file formats
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use crate::env::Env;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::checkpoint::{read_whole, replace_whole};
+use crate::storage::{Lock, LockError};
+
+/// The version of the folder's layout that this program writes.
+pub const FORMAT_VERSION: u32 = 1;
+const META: &str = "meta.properties";
+
+/// A data folder that this process has locked.
+#[derive(Debug)]
+pub struct DataFolder {
+    pub(crate) env: Env,
+    pub(crate) dir: PathBuf,
+    cluster_id: uuid::Uuid,
+    /// Held until the folder is dropped.
+    _lock: Box<dyn Lock>,
+}
+
+impl DataFolder {
+    /// Makes the folder if need be, locks it and reads whose it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::DataFolderLocked`] when another process has it (the message names its pid),
+    /// [`ErrorKind::UnsupportedFormat`] when a newer or foreign program wrote it,
+    /// [`ErrorKind::Io`] when it cannot be written.
+    pub fn open(env: &Env, dir: &Path) -> Result<Self> {
+        let storage = &*env.storage;
+        storage
+            .create_dir_all(dir)
+            .map_err(|error| Error::io("make the data folder", dir, error))?;
+        let lock = Self::lock(env, dir)?;
+        let cluster_id = match read_whole(storage, &dir.join(META))? {
+            Some(bytes) => parse_meta(&bytes).map_err(|error| error.path(&dir.join(META)))?,
+            None => Self::found(env, dir)?,
+        };
+        Ok(Self {
+            env: env.clone(),
+            dir: dir.to_owned(),
+            cluster_id,
+            _lock: lock,
+        })
+    }
+
+    /// The identity of the cluster whose data this is.
+    #[must_use]
+    pub fn cluster_id(&self) -> uuid::Uuid {
+        self.cluster_id
+    }
+
+    /// The folder's path.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn lock(env: &Env, dir: &Path) -> Result<Box<dyn Lock>> {
+        let path = dir.join("lock");
+        env.storage.lock(&path).map_err(|error| match error {
+            LockError::Held { pid } => {
+                let holder = pid.map_or_else(
+                    || "another process".to_owned(),
+                    |pid| format!("the process with pid {pid}"),
+                );
+                let what =
+                    format!("the data folder is in use by {holder}: stop it, or use another");
+                Error::new(ErrorKind::DataFolderLocked, what).path(&path)
+            }
+            LockError::Io(error) => Error::io("lock the data folder", &path, error),
+        })
+    }
+
+    /// Makes an empty folder ours.
+    fn found(env: &Env, dir: &Path) -> Result<uuid::Uuid> {
+        let entries = env
+            .storage
+            .list(dir)
+            .map_err(|error| Error::io("list the data folder", dir, error))?;
+        let foreign = entries
+            .iter()
+            .find(|entry| !entry.name.starts_with("lock") && entry.name != tmp_name());
+        if let Some(entry) = foreign {
+            let what = format!(
+                "the folder holds {:?} but no {META}: it is not a data folder of Headwater's. \
+                 Give an empty folder or one that does not exist",
+                entry.name
+            );
+            return Err(Error::new(ErrorKind::UnsupportedFormat, what).path(dir));
+        }
+        let cluster_id = env.random.uuid();
+        let text = format!("version={FORMAT_VERSION}\ncluster.id={cluster_id}\n");
+        replace_whole(&*env.storage, dir, META, text.as_bytes())?;
+        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            env.storage
+                .sync_dir(parent)
+                .map_err(|error| Error::io("sync the folder", parent, error))?;
+        }
+        Ok(cluster_id)
+    }
+}
+
+fn tmp_name() -> String {
+    format!("{META}.tmp")
+}
+
+fn parse_meta(bytes: &[u8]) -> Result<uuid::Uuid> {
+    let damaged = || {
+        let what = "the file does not tell version and cluster.id: restore it from a backup";
+        Error::new(ErrorKind::CorruptMessage, what)
+    };
+    let text = std::str::from_utf8(bytes).ok().ok_or_else(damaged)?;
+    let find = |key: &str| {
+        text.lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+            .map(str::trim)
+    };
+    let version: u32 = find("version")
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(damaged)?;
+    if version != FORMAT_VERSION {
+        let what = format!(
+            "the data folder has format version {version}, this program knows {FORMAT_VERSION}: \
+             use the version of Headwater that wrote it, or a newer one"
+        );
+        return Err(Error::new(ErrorKind::UnsupportedFormat, what));
+    }
+    find("cluster.id")
+        .and_then(|id| id.parse().ok())
+        .ok_or_else(damaged)
+}

@@ -1,0 +1,397 @@
+//! The journal: one write and one sync for every batch that waits, whatever its partition.
+//!
+//! One worker takes *everything* queued, writes it as a group behind the last one, syncs, moves the
+//! high watermarks and answers. The partitions' files get the bytes later, in large runs
+//! (`flush.rs`). Two files take turns: when one is full the other is begun, once the checkpoint
+//! says that all in it is in the partitions' files. They grow, filled with zeros ahead of use, as
+//! long as they fill up quickly: overwriting zeroed bytes costs half of extending a file.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, oneshot};
+
+use crate::bounded::lock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::journal_format::{EntryHead, encode_group, group_len};
+use crate::log::partition_log::PartitionLog;
+use crate::log::store::Shared;
+use crate::storage::{File, OpenMode};
+use crate::types::Offset;
+
+/// A group goes to the partitions' own files only if it touches no more of them than this.
+const DIRECT_PARTITIONS_MAX: usize = 2;
+
+/// A batch that waits to be durable.
+#[derive(Debug)]
+pub(crate) struct JournalItem {
+    pub(crate) log: Arc<PartitionLog>,
+    pub(crate) head: EntryHead,
+    pub(crate) batch: Bytes,
+    /// Whether bytes before it went around the journal and must be synced before it is answered.
+    pub(crate) sync_first: bool,
+    pub(crate) done: oneshot::Sender<Result<()>>,
+}
+
+/// What waits for the journal's worker, and what the other workers know of it.
+#[derive(Debug)]
+pub(crate) struct JournalQueue {
+    waiting: Mutex<Waiting>,
+    bell: Notify,
+    /// The bell is rung when this many items wait.
+    wanted: AtomicUsize,
+    /// The last group that is durable and whose watermarks have moved.
+    pub(crate) completed: AtomicU64,
+    /// Every group up to this one is in the partitions' files, durably.
+    pub(crate) retired: AtomicU64,
+    pub(crate) retired_bell: Notify,
+    /// How often a file was begun.
+    pub(crate) generation: AtomicU64,
+    /// Whether the files fill up fast and should grow.
+    pub(crate) grow: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    items: Vec<JournalItem>,
+    closed: bool,
+}
+
+impl JournalQueue {
+    pub(crate) fn new(sequence: u64, generation: u64) -> Self {
+        Self {
+            waiting: Mutex::default(),
+            bell: Notify::new(),
+            wanted: AtomicUsize::new(1),
+            completed: AtomicU64::new(sequence),
+            retired: AtomicU64::new(sequence),
+            retired_bell: Notify::new(),
+            generation: AtomicU64::new(generation),
+            grow: AtomicBool::new(false),
+        }
+    }
+
+    /// Queues a batch; called under its partition's lock, which keeps the partition's order.
+    pub(crate) fn push(&self, item: JournalItem) {
+        let mut waiting = lock(&self.waiting);
+        if waiting.closed {
+            drop(waiting);
+            drop(item);
+            return;
+        }
+        waiting.items.push(item);
+        let count = waiting.items.len();
+        drop(waiting);
+        if count == self.wanted.load(Ordering::Relaxed) || count == 1 {
+            self.bell.notify_one();
+        }
+    }
+
+    /// Takes no more batches; the worker ends when it has served those that wait.
+    pub(crate) fn close(&self) {
+        lock(&self.waiting).closed = true;
+        self.bell.notify_one();
+    }
+
+    fn len(&self) -> usize {
+        lock(&self.waiting).items.len()
+    }
+}
+
+/// One of the two files.
+#[derive(Debug)]
+pub(crate) struct RingFile {
+    pub(crate) file: Arc<dyn File>,
+    /// Its zeroed length; grown by the checkpoint worker while the file is not in use.
+    pub(crate) len: AtomicU64,
+    /// The last group in it.
+    pub(crate) last_sequence: AtomicU64,
+}
+
+/// The two files.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    pub(crate) files: [RingFile; 2],
+}
+
+/// The paths of the two files in a data folder.
+pub(crate) fn ring_files(dir: &Path) -> [PathBuf; 2] {
+    ["a", "b"].map(|name| dir.join("journal").join(name))
+}
+
+impl Ring {
+    /// Opens the two files, making them and filling them with zeros where need be.
+    pub(crate) fn open(shared_dir: &Path, shared: &crate::env::Env, len_min: u64) -> Result<Self> {
+        let storage = &*shared.storage;
+        let dir = shared_dir.join("journal");
+        let fault = |path: &Path, error| Error::io("open the journal", path, error);
+        storage
+            .create_dir_all(&dir)
+            .map_err(|error| fault(&dir, error))?;
+        let open = |path: PathBuf| -> Result<RingFile> {
+            let file = storage
+                .open(&path, OpenMode::CreateOrOpen)
+                .map_err(|error| fault(&path, error))?;
+            let len = file.len().map_err(|error| fault(&path, error))?;
+            if len < len_min {
+                fill(&*file, len, len_min)?;
+            }
+            let len = AtomicU64::new(len.max(len_min));
+            Ok(RingFile {
+                file,
+                len,
+                last_sequence: AtomicU64::new(0),
+            })
+        };
+        let [a, b] = ring_files(shared_dir);
+        let files = [open(a)?, open(b)?];
+        storage.sync_dir(&dir).map_err(|error| fault(&dir, error))?;
+        storage
+            .sync_dir(shared_dir)
+            .map_err(|error| fault(shared_dir, error))?;
+        Ok(Self { files })
+    }
+
+    /// Doubles a file that holds nothing that is still needed, up to `max` bytes.
+    pub(crate) fn grow(&self, which: usize, max: u64) -> Result<()> {
+        let file = &self.files[which];
+        let len = file.len.load(Ordering::Acquire);
+        let longer = (len * 2).min(max);
+        if longer > len {
+            fill(&*file.file, len, longer)?;
+            file.len.store(longer, Ordering::Release);
+        }
+        Ok(())
+    }
+}
+
+/// Fills a file with zeros from `from` to `to` and makes them durable.
+fn fill(file: &dyn File, from: u64, to: u64) -> Result<()> {
+    const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    let mut position = from;
+    let write = |position: &mut u64| -> std::io::Result<()> {
+        while *position < to {
+            let len = usize::try_from(to - *position)
+                .unwrap_or(ZEROS.len())
+                .min(ZEROS.len());
+            file.write_at(&[&ZEROS[..len]], *position)?;
+            *position += len as u64;
+        }
+        file.sync()
+    };
+    write(&mut position).map_err(|error| {
+        Error::io("fill the journal with zeros", file.path(), error).position(position)
+    })
+}
+
+/// The journal's worker.
+pub(crate) struct Journal {
+    shared: Arc<Shared>,
+    ring: Arc<Ring>,
+    id: u64,
+    active: usize,
+    position: u64,
+    sequence: u64,
+    /// The moving average of the batches a group holds.
+    usual: f64,
+    begun: std::time::Duration,
+    buffer: Vec<u8>,
+}
+
+impl Journal {
+    pub(crate) fn new(shared: Arc<Shared>, ring: Arc<Ring>, id: u64) -> Self {
+        let sequence = shared.journal.completed.load(Ordering::Acquire);
+        let begun = shared.env.clock.monotonic();
+        Self {
+            shared,
+            ring,
+            id,
+            active: 0,
+            position: 0,
+            sequence,
+            usual: 1.0,
+            begun,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Serves the queue until it is closed and empty, or the disk fails.
+    pub(crate) async fn run(mut self) {
+        while let Some(items) = self.gather().await {
+            let outcome = match self.shared.failure() {
+                Some(failure) => Err(failure),
+                None => self.commit(&items).await,
+            };
+            self.answer(items, outcome);
+        }
+    }
+
+    /// Waits for batches, and a little longer when more usually come.
+    async fn gather(&mut self) -> Option<Vec<JournalItem>> {
+        let queue = &self.shared.journal;
+        queue.wanted.store(1, Ordering::Relaxed);
+        while queue.len() == 0 {
+            if lock(&queue.waiting).closed {
+                return None;
+            }
+            queue.bell.notified().await;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a small count"
+        )]
+        let usual = self.usual as usize;
+        if queue.len() < usual {
+            queue.wanted.store(usual, Ordering::Relaxed);
+            let clock = &self.shared.env.clock;
+            let deadline = clock.monotonic() + self.shared.options.gather_max;
+            while queue.len() < usual && clock.monotonic() < deadline {
+                let bell = std::pin::pin!(queue.bell.notified());
+                drop(futures_util::future::select(clock.sleep_until(deadline), bell).await);
+            }
+            queue.wanted.store(1, Ordering::Relaxed);
+        }
+        let items = std::mem::take(&mut lock(&queue.waiting).items);
+        #[expect(clippy::cast_precision_loss, reason = "a small count")]
+        let count = items.len() as f64;
+        self.usual = self.usual * 0.875 + count * 0.125;
+        Some(items)
+    }
+
+    /// Makes a group durable, in the journal or in the partitions' own files.
+    async fn commit(&mut self, items: &[JournalItem]) -> Result<()> {
+        let len = group_len(items.iter().map(|item| item.batch.len())) as u64;
+        let capacity = self.ring.files[self.active].len.load(Ordering::Acquire);
+        let logs = distinct(items);
+        let bytes: usize = items.iter().map(|item| item.batch.len()).sum();
+        let big = bytes / logs.len() >= self.shared.options.direct_bytes_min;
+        if (big && logs.len() <= DIRECT_PARTITIONS_MAX) || len > capacity {
+            if len > capacity {
+                self.shared.journal.grow.store(true, Ordering::Relaxed);
+                self.shared.request_checkpoint();
+            }
+            return logs.iter().try_for_each(|log| log.write_and_sync());
+        }
+        for item in items.iter().filter(|item| item.sync_first) {
+            item.log.write_and_sync()?;
+        }
+        if self.position + len > capacity {
+            self.turn().await?;
+        }
+        self.write(items)
+    }
+
+    /// Writes and syncs one group.
+    fn write(&mut self, items: &[JournalItem]) -> Result<()> {
+        let sequence = self.sequence + 1;
+        let generation = self.shared.journal.generation.load(Ordering::Acquire);
+        let entries = items.iter().map(|item| (item.head, &item.batch[..]));
+        encode_group(&mut self.buffer, self.id, generation, sequence, entries);
+        let ring_file = &self.ring.files[self.active];
+        let write = || -> std::io::Result<()> {
+            ring_file.file.write_at(&[&self.buffer], self.position)?;
+            ring_file.file.sync()
+        };
+        write().map_err(|error| {
+            let what = "sync the journal; the log takes no writes until it is opened again";
+            Error::io(what, ring_file.file.path(), error)
+                .with_kind(ErrorKind::KafkaStorageError)
+                .position(self.position)
+        })?;
+        self.position += self.buffer.len() as u64;
+        self.sequence = sequence;
+        ring_file.last_sequence.store(sequence, Ordering::Release);
+        Ok(())
+    }
+
+    /// Goes on in the other file, once nothing in it is needed any more.
+    async fn turn(&mut self) -> Result<()> {
+        let queue = &self.shared.journal;
+        let now = self.shared.env.clock.monotonic();
+        // Filled within two seconds: a longer file means fewer checkpoints.
+        let fast = now.saturating_sub(self.begun) < std::time::Duration::from_secs(2);
+        queue.grow.store(fast, Ordering::Relaxed);
+        let other = &self.ring.files[1 - self.active];
+        let needed = other.last_sequence.load(Ordering::Acquire);
+        loop {
+            let retired = queue.retired_bell.notified();
+            if queue.retired.load(Ordering::Acquire) >= needed {
+                break;
+            }
+            if let Some(failure) = self.shared.failure() {
+                return Err(failure);
+            }
+            self.shared.request_checkpoint();
+            retired.await;
+        }
+        self.active = 1 - self.active;
+        self.position = 0;
+        self.begun = self.shared.env.clock.monotonic();
+        queue.generation.fetch_add(1, Ordering::AcqRel);
+        self.shared.request_checkpoint();
+        Ok(())
+    }
+
+    /// Lets readers see the group and tells those who wait.
+    fn answer(&self, items: Vec<JournalItem>, outcome: Result<()>) {
+        match &outcome {
+            Ok(()) => {
+                for (log, end, bytes) in ends(&items) {
+                    log.see(end);
+                    log.list_for_flush(bytes, false);
+                }
+                self.shared
+                    .journal
+                    .completed
+                    .store(self.sequence, Ordering::Release);
+            }
+            Err(error) => self.shared.fail(error),
+        }
+        for item in items {
+            drop(item.done.send(outcome.clone()));
+        }
+    }
+}
+
+impl PartitionLog {
+    /// Makes the tail, as it is now, durable in the partition's own files.
+    fn write_and_sync(&self) -> Result<()> {
+        self.unless_deleted(self.flush_tail().and_then(|()| self.sync_files()))
+    }
+
+    /// Lets readers see all before `end`.
+    pub(crate) fn see(&self, end: Offset) {
+        let raised = self.lock().raise_watermark(end);
+        if raised {
+            self.wake_watchers();
+        }
+    }
+}
+
+/// The partitions of a group, once each.
+fn distinct(items: &[JournalItem]) -> Vec<&Arc<PartitionLog>> {
+    let mut logs: Vec<_> = items.iter().map(|item| &item.log).collect();
+    logs.sort_by_key(|log| log.serial);
+    logs.dedup_by_key(|log| log.serial);
+    logs
+}
+
+/// The partitions of a group, each with the end of its batches and their bytes.
+fn ends(items: &[JournalItem]) -> Vec<(&Arc<PartitionLog>, Offset, usize)> {
+    let mut ends: Vec<(&Arc<PartitionLog>, Offset, usize)> = Vec::new();
+    let mut sorted: Vec<_> = items.iter().collect();
+    sorted.sort_by_key(|item| item.log.serial);
+    for item in sorted {
+        match ends
+            .last_mut()
+            .filter(|last| Arc::ptr_eq(last.0, &item.log))
+        {
+            Some(last) => (last.1, last.2) = (item.head.next_offset, last.2 + item.batch.len()),
+            None => ends.push((&item.log, item.head.next_offset, item.batch.len())),
+        }
+    }
+    ends
+}

@@ -1,0 +1,178 @@
+//! Letting go of old records: by age, by size, by request; and cutting off the end.
+
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::partition_log::{PartitionLog, State};
+use crate::log::segment::{Segment, log_file};
+use crate::types::{Offset, Timestamp};
+
+impl PartitionLog {
+    /// Removes whole segments from the front of the log that are too old or too much; an active
+    /// segment whose records are all too old is closed first. Returns how many went.
+    ///
+    /// Their files go with the next checkpoint.
+    #[must_use]
+    pub fn retain(self: &Arc<Self>, now: Timestamp) -> usize {
+        let mut state = self.lock();
+        if !state.config.delete || state.failure.is_some() {
+            return 0;
+        }
+        let config = state.config.clone();
+        let expired = |segment: &Segment| {
+            config
+                .retention_ms
+                .is_some_and(|limit| now.0.saturating_sub(segment.max_timestamp.0) > limit)
+        };
+        if state
+            .segments
+            .iter()
+            .all(|s| expired(s) && s.size > 0 && s.synced == s.size)
+        {
+            let end = state.positions.log_end;
+            state.segments.push(Segment::new(end));
+        }
+        let total: u64 = state.segments.iter().map(|segment| segment.size).sum();
+        let mut excess = config
+            .retention_bytes
+            .map_or(0, |limit| total.saturating_sub(limit));
+        let mut count = 0;
+        for (at, segment) in state
+            .segments
+            .iter()
+            .enumerate()
+            .take(state.segments.len() - 1)
+        {
+            let end = state.segments[at + 1].base;
+            let too_much = excess >= segment.size && excess > 0;
+            let settled = segment.synced == segment.size && end <= state.positions.last_stable;
+            if !settled || !(expired(segment) || too_much) {
+                break;
+            }
+            excess = excess.saturating_sub(segment.size);
+            count += 1;
+        }
+        if count > 0 {
+            let start = state.segments[count].base;
+            state.drop_before(start);
+            drop(state);
+            self.mark_dirty();
+            self.shared.request_checkpoint();
+        }
+        count
+    }
+
+    /// Moves the log start up to `before` (at most the high watermark): records before it are gone
+    /// for good when this returns. Returns the new log start.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OffsetOutOfRange`] when `before` lies beyond the high watermark;
+    /// [`ErrorKind::KafkaStorageError`] or [`ErrorKind::Io`] when the disk fails.
+    pub async fn delete_records(self: &Arc<Self>, before: Offset) -> Result<Offset> {
+        let positions = self.positions();
+        if before > positions.high_watermark || before.0 < 0 {
+            let what = format!(
+                "records can be deleted up to {}, the high watermark",
+                positions.high_watermark
+            );
+            return Err(Error::new(ErrorKind::OffsetOutOfRange, what)
+                .partition(&self.partition)
+                .offset(before));
+        }
+        if before <= positions.log_start {
+            return Ok(positions.log_start);
+        }
+        if self.shared.options.durable {
+            self.mark_dirty();
+            self.shared.checkpoint_now().await?;
+        }
+        let start = {
+            let mut state = self.lock();
+            if self.shared.options.durable {
+                assert!(
+                    before <= state.synced_end,
+                    "a checkpoint made {before} durable"
+                );
+            }
+            state.drop_before(before);
+            state.positions.log_start
+        };
+        if self.shared.options.durable {
+            self.mark_dirty();
+            self.shared.checkpoint_now().await?;
+        }
+        Ok(start)
+    }
+
+    /// Cuts off the end of the log: `end` is its new end. For a replica that wrote what the leader
+    /// does not have; nothing may be appended meanwhile.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OffsetOutOfRange`] when `end` lies outside the log or in the middle of a batch;
+    /// [`ErrorKind::KafkaStorageError`] or [`ErrorKind::Io`] when the disk fails.
+    pub async fn truncate_to(self: &Arc<Self>, end: Offset) -> Result<()> {
+        if self.shared.options.durable {
+            // Nothing of this partition is in the journal then, so no replay brings it back.
+            self.mark_dirty();
+            self.shared.checkpoint_now().await?;
+        }
+        self.cut(end)
+            .map_err(|error| error.partition(&self.partition).offset(end))?;
+        if self.shared.options.durable {
+            self.mark_dirty();
+            self.shared.checkpoint_now().await?;
+        }
+        Ok(())
+    }
+
+    fn cut(&self, end: Offset) -> Result<()> {
+        let position = self.position_of(end)?;
+        let storage = &*self.shared.env.storage;
+        let mut state = self.lock();
+        let keep = state.segment_at(end);
+        let dropped: Vec<_> = state
+            .segments
+            .drain(keep + 1..)
+            .map(|segment| segment.base)
+            .collect();
+        state.removed.extend(dropped);
+        let path = log_file(&self.dir, state.active().base);
+        let file = state.active().open(storage, &self.dir)?;
+        let cut = file.set_len(position).and_then(|()| file.sync());
+        cut.map_err(|error| Error::io("cut the segment", &path, error))?;
+        let segment = state.active();
+        segment.truncate_indexes(position, end);
+        (segment.size, segment.written, segment.synced) = (position, position, position);
+        state.read_ends.clear();
+        state.epochs.truncate_end(end);
+        (state.written_end, state.synced_end) = (end, end);
+        state.unjournaled_end = state.unjournaled_end.min(end);
+        state.positions.update(|positions| {
+            positions.log_end = end;
+            positions.high_watermark = positions.high_watermark.min(end);
+            positions.last_stable = positions.last_stable.min(end);
+            positions.log_start = positions.log_start.min(end);
+        });
+        Ok(())
+    }
+}
+
+impl State {
+    /// Lets go of all before `start`: whole segments at once, the rest by the log start alone.
+    fn drop_before(&mut self, start: Offset) {
+        let whole = self.segment_at(start);
+        let dropped: Vec<_> = self
+            .segments
+            .drain(..whole)
+            .map(|segment| segment.base)
+            .collect();
+        self.removed.extend(dropped);
+        self.read_ends.clear();
+        self.epochs.truncate_start(start);
+        self.positions.update(|positions| {
+            positions.log_start = start;
+            positions.last_stable = positions.last_stable.max(start);
+            positions.high_watermark = positions.high_watermark.max(start);
+        });
+    }
+}
