@@ -78,7 +78,7 @@ fn sources() -> Vec<Source> {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() {
                 let hidden = name.starts_with('.') && name != ".ci" && name != ".cargo";
-                if !hidden && name != "target" && !name.ends_with("data") {
+                if !hidden && !matches!(name.as_str(), "target" | "data" | "headwater-data") {
                     folders.push(path);
                 }
             } else if is_text(&path) {
