@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::admin::Admin;
 use super::backend::ClusterBackend;
+use super::consumer::ConsumerBuilder;
 use super::producer::ProducerBuilder;
 use crate::env::Env;
 use crate::error::Result;
-use crate::serdes::{Data, Serializer};
+use crate::serdes::{Data, OwnedDeserializer, Serializer};
 
 /// A cluster; cheap to clone. From it come producers, consumers and the [`Admin`].
 #[derive(Clone)]
@@ -63,6 +64,26 @@ impl Cluster {
     {
         let backend = Arc::clone(&self.backend);
         ProducerBuilder::new(backend, topic, Arc::new(key), Arc::new(value))
+    }
+
+    /// A consumer of records with the key `K` and the value `V`, which say how they are stored.
+    pub fn consumer<K, V>(&self) -> ConsumerBuilder<K, V>
+    where
+        K: Data,
+        V: Data,
+        K::Serde: OwnedDeserializer<K>,
+        V::Serde: OwnedDeserializer<V>,
+    {
+        self.consumer_with(K::Serde::default(), V::Serde::default())
+    }
+
+    /// A consumer that reads keys and values as the given serdes say.
+    pub fn consumer_with<K: 'static, V: 'static>(
+        &self,
+        key: impl OwnedDeserializer<K>,
+        value: impl OwnedDeserializer<V>,
+    ) -> ConsumerBuilder<K, V> {
+        ConsumerBuilder::new(Arc::clone(&self.backend), Arc::new(key), Arc::new(value))
     }
 
     /// Ends the cluster in order: what was written is made durable, the data folder is let go.

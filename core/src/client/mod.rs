@@ -9,6 +9,7 @@
 mod admin;
 mod backend;
 mod cluster;
+pub mod consumer;
 pub mod producer;
 
 pub use admin::Admin;
