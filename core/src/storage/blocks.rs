@@ -18,7 +18,6 @@ impl Blocks {
     }
 
     /// The bytes in memory, which sparse parts do not count into.
-    #[cfg(test)]
     pub(super) fn stored(&self) -> u64 {
         self.blocks.iter().map(|block| block.len() as u64).sum()
     }

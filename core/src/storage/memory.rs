@@ -63,7 +63,7 @@ impl Storage for MemoryStorage {
         let (_, _) = lock(&self.tree)
             .open(path, OpenMode::CreateOrOpen, Arc::default)
             .map_err(LockError::Io)?;
-        self.locked.take(path)
+        self.locked.take(path, std::process::id())
     }
 }
 
@@ -134,16 +134,14 @@ pub(super) struct Locked(Arc<Mutex<BTreeSet<PathBuf>>>);
 
 impl Locked {
     /// Takes the lock `path`, which stays taken until the value is dropped.
-    pub(super) fn take(&self, path: &Path) -> Result<Box<dyn Lock>, LockError> {
+    pub(super) fn take(&self, path: &Path, pid: u32) -> Result<Box<dyn Lock>, LockError> {
         if lock(&self.0).insert(path.to_owned()) {
             return Ok(Box::new(MemoryLock {
                 locked: self.clone(),
                 path: path.to_owned(),
             }));
         }
-        Err(LockError::Held {
-            pid: Some(std::process::id()),
-        })
+        Err(LockError::Held { pid: Some(pid) })
     }
 }
 

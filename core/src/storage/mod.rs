@@ -6,6 +6,7 @@
 mod blocks;
 mod disk;
 mod memory;
+mod sim;
 mod tree;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 pub use disk::DiskStorage;
 pub use memory::MemoryStorage;
+pub use sim::{Counts, Fault, Faults, SimStorage, is_power_loss};
 
 /// What a folder holds: one file or one folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

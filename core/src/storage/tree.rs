@@ -74,6 +74,14 @@ impl<F: Clone> Tree<F> {
         }
     }
 
+    /// A tree of other folders, some of which were this one's.
+    pub(super) fn with_dirs(&self, dirs: BTreeMap<DirId, Names<F>>) -> Self {
+        Self {
+            dirs,
+            next: self.next,
+        }
+    }
+
     /// What `dir` holds, sorted by name; `len` measures a file.
     pub(super) fn list(&self, dir: &Path, len: impl Fn(&F) -> u64) -> io::Result<Vec<Entry>> {
         let names = self.names(self.dir(dir)?)?;
