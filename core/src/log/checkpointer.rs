@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
-use crate::bounded::lock;
 use crate::error::{Error, Result};
 use crate::log::flush::is_full;
 use crate::log::journal::Ring;
@@ -13,6 +12,7 @@ use crate::log::partition_log::PartitionLog;
 use crate::log::segment::{index_file, log_file, stem, time_index_file};
 use crate::log::store::{CLEAN, Shared};
 use crate::storage::OpenMode;
+use crate::sync::lock;
 use crate::types::Offset;
 
 /// Wishes for a checkpoint; many wishes are one checkpoint.

@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::bounded::lock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::checkpoint::replace_whole;
 use crate::log::leader_epoch::LeaderEpochs;
@@ -23,6 +22,7 @@ use crate::log::partition_log::{Files, PartitionLog, State};
 use crate::log::segment::{Segment, log_file};
 use crate::log::store::Shared;
 use crate::storage::{File, OpenMode, Storage};
+use crate::sync::lock;
 use crate::types::{LeaderEpoch, Offset, TopicId};
 
 /// The most bytes that one write takes from a tail.

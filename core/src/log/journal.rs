@@ -13,12 +13,12 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 
-use crate::bounded::lock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::journal_format::{EntryHead, encode_group, group_len};
 use crate::log::partition_log::PartitionLog;
 use crate::log::store::Shared;
 use crate::storage::{File, OpenMode};
+use crate::sync::lock;
 use crate::types::Offset;
 
 /// A group goes to the partitions' own files only if it touches no more of them than this.

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 
-use crate::bounded::lock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::checkpoint::PartitionCheckpoint;
 use crate::log::config::LogConfig;
@@ -17,6 +16,7 @@ use crate::log::positions::Positions;
 use crate::log::producer_state::ProducerStates;
 use crate::log::segment::Segment;
 use crate::log::store::Shared;
+use crate::sync::lock;
 use crate::types::{LeaderEpoch, Offset, TopicId, TopicPartition};
 
 /// A partition's log; made and opened by [`LogStore`](crate::log::LogStore).

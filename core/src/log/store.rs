@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
-use crate::bounded::{HashMap, lock};
+use crate::bounded::HashMap;
 use crate::env::{Env, TaskHandle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::checkpoint::{Checkpoint, PartitionCheckpoint};
@@ -15,6 +15,7 @@ use crate::log::folder::DataFolder;
 use crate::log::journal::{Journal, JournalQueue, Ring};
 use crate::log::partition_log::PartitionLog;
 use crate::log::{checkpointer, flush, recovery};
+use crate::sync::lock;
 use crate::types::{Offset, Partition, TopicId, TopicPartition};
 
 /// The name of the file that says that the folder was closed whole.
