@@ -206,6 +206,7 @@ impl PartitionLog {
             done,
         };
         state.push_tail(header, bytes, None, false);
+        state.in_flight += 1;
         self.shared
             .unflushed
             .fetch_add(item.batch.len(), Ordering::Relaxed);

@@ -339,9 +339,9 @@ impl Journal {
     fn answer(&self, items: Vec<JournalItem>, outcome: Result<()>) {
         match &outcome {
             Ok(()) => {
-                for (log, end, bytes) in ends(&items) {
-                    log.see(end);
-                    log.list_for_flush(bytes, false);
+                for written in ends(&items) {
+                    written.log.see(written.end, written.batches);
+                    written.log.list_for_flush(written.bytes, false);
                 }
                 self.shared
                     .journal
@@ -362,10 +362,14 @@ impl PartitionLog {
         self.unless_deleted(self.flush_tail().and_then(|()| self.sync_files()))
     }
 
-    /// Lets readers see all before `end`.
-    pub(crate) fn see(&self, end: Offset) {
-        let raised = self.lock().raise_watermark(end);
-        if raised {
+    /// Lets readers see all before `end`, now that `batches` of those in flight are durable.
+    fn see(&self, end: Offset, batches: usize) {
+        let mut state = self.lock();
+        state.in_flight -= batches;
+        let raised = state.raise_watermark(end);
+        let settled = state.in_flight == 0;
+        drop(state);
+        if raised || settled {
             self.wake_watchers();
         }
     }
@@ -379,18 +383,36 @@ fn distinct(items: &[JournalItem]) -> Vec<&Arc<PartitionLog>> {
     logs
 }
 
-/// The partitions of a group, each with the end of its batches and their bytes.
-fn ends(items: &[JournalItem]) -> Vec<(&Arc<PartitionLog>, Offset, usize)> {
-    let mut ends: Vec<(&Arc<PartitionLog>, Offset, usize)> = Vec::new();
+/// What a group brought one partition.
+struct Written<'a> {
+    log: &'a Arc<PartitionLog>,
+    end: Offset,
+    batches: usize,
+    bytes: usize,
+}
+
+/// The partitions of a group, each with what it got.
+fn ends(items: &[JournalItem]) -> Vec<Written<'_>> {
     let mut sorted: Vec<_> = items.iter().collect();
     sorted.sort_by_key(|item| item.log.serial);
+    let mut ends: Vec<Written<'_>> = Vec::new();
     for item in sorted {
+        let (end, bytes) = (item.head.next_offset, item.batch.len());
         match ends
             .last_mut()
-            .filter(|last| Arc::ptr_eq(last.0, &item.log))
+            .filter(|last| last.log.serial == item.log.serial)
         {
-            Some(last) => (last.1, last.2) = (item.head.next_offset, last.2 + item.batch.len()),
-            None => ends.push((&item.log, item.head.next_offset, item.batch.len())),
+            Some(last) => {
+                last.end = end;
+                last.batches += 1;
+                last.bytes += bytes;
+            }
+            None => ends.push(Written {
+                log: &item.log,
+                end,
+                batches: 1,
+                bytes,
+            }),
         }
     }
     ends

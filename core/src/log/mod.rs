@@ -36,6 +36,9 @@ mod store;
 mod time_index;
 mod txn_index;
 
+#[cfg(test)]
+mod tests;
+
 pub use append::{Appended, Appending, Durability};
 pub use config::{LogConfig, LogOptions};
 pub use folder::{DataFolder, FORMAT_VERSION};

@@ -73,6 +73,8 @@ pub(crate) struct State {
     /// The offset of the latest snapshot of the producers.
     pub(crate) snapshot_at: Option<Offset>,
     pub(crate) epochs: LeaderEpochs,
+    /// Batches that the journal's worker has not answered.
+    pub(crate) in_flight: usize,
     /// Why nothing may be written any more.
     pub(crate) failure: Option<Error>,
     /// Segments that left the log and whose files are to be removed after the next checkpoint.
@@ -125,6 +127,7 @@ impl PartitionLog {
             producers: ProducerStates::default(),
             snapshot_at: saved.has_producers.then_some(end),
             epochs,
+            in_flight: 0,
             failure: None,
             removed: Vec::new(),
         };

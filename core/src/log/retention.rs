@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::partition_log::{PartitionLog, State};
 use crate::log::segment::{Segment, log_file};
@@ -112,6 +114,7 @@ impl PartitionLog {
     /// [`ErrorKind::KafkaStorageError`] or [`ErrorKind::Io`] when the disk fails.
     pub async fn truncate_to(self: &Arc<Self>, end: Offset) -> Result<()> {
         if self.shared.options.durable {
+            self.settle().await?;
             // Nothing of this partition is in the journal then, so no replay brings it back.
             self.mark_dirty();
             self.shared.checkpoint_now().await?;
@@ -123,6 +126,25 @@ impl PartitionLog {
             self.shared.checkpoint_now().await?;
         }
         Ok(())
+    }
+
+    /// Waits until the journal has answered all that was appended.
+    async fn settle(self: &Arc<Self>) -> Result<()> {
+        let notify = Arc::new(Notify::new());
+        let watch = self.watch(&notify);
+        loop {
+            let state = self.lock();
+            if let Some(failure) = &state.failure {
+                return Err(failure.clone());
+            }
+            let settled = state.in_flight == 0;
+            drop(state);
+            if settled {
+                drop(watch);
+                return Ok(());
+            }
+            notify.notified().await;
+        }
     }
 
     fn cut(&self, end: Offset) -> Result<()> {

@@ -280,7 +280,8 @@ impl Shared {
         let shared = Arc::clone(self);
         let log = match found {
             Some(found) => {
-                let log = PartitionLog::new(shared, &found.saved, spec.config, true, serial);
+                let dir_made = !found.saved.segments.is_empty();
+                let log = PartitionLog::new(shared, &found.saved, spec.config, dir_made, serial);
                 found.install(&log);
                 log
             }
