@@ -389,7 +389,11 @@ impl<'a> Batch<'a> {
     where
         'a: 's,
     {
-        let compression = self.header.attributes.compression()?;
+        let compression = match self.header.record_count {
+            // Compaction leaves the header of a batch that has lost all records, and no frame.
+            0 => Compression::None,
+            _ => self.header.attributes.compression()?,
+        };
         let records = scratch
             .decompress(compression, self.body())
             .map_err(|error| error.offset(self.header.base_offset))?;

@@ -12,6 +12,8 @@ use std::fmt;
 use std::io::{Read, Write};
 use std::str::FromStr;
 
+use zstd::stream::raw::{DParameter, InBuffer, Operation, OutBuffer};
+
 use super::batch::corrupt;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -149,7 +151,7 @@ impl Compressor {
             Compression::Gzip => gzip(input, self.level, out),
             Compression::Snappy => xerial(input, out),
             Compression::Lz4 => lz4(input, out),
-            Compression::Zstd => zstd::stream::copy_encode(input, out, self.level),
+            Compression::Zstd => zstd(input, self.level, out),
         };
         done.map_err(|error| {
             Error::new(
@@ -171,10 +173,19 @@ impl From<Compression> for Compressor {
 }
 
 /// Memory to decompress records into, used again for each batch, and its bound.
-#[derive(Debug)]
 pub struct Scratch {
     buffer: Vec<u8>,
     pub(super) bytes_max: usize,
+    /// Kept, because making one costs more than decompressing a small batch.
+    zstd: Option<zstd::stream::raw::Decoder<'static>>,
+}
+
+impl fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scratch")
+            .field("bytes_max", &self.bytes_max)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Scratch {
@@ -196,6 +207,7 @@ impl Scratch {
         Self {
             buffer: Vec::new(),
             bytes_max,
+            zstd: None,
         }
     }
 
@@ -214,7 +226,7 @@ impl Scratch {
             }
             Compression::Snappy => unsnappy(input, bytes_max, out),
             Compression::Lz4 => read_all(lz4_flex::frame::FrameDecoder::new(input), bytes_max, out),
-            Compression::Zstd => unzstd(input, bytes_max, out),
+            Compression::Zstd => unzstd(&mut self.zstd, input, bytes_max, out),
         };
         match done {
             Ok(()) if out.len() <= bytes_max => Ok(out),
@@ -315,13 +327,53 @@ fn cut_off() -> std::io::Error {
     std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the bytes are cut off")
 }
 
-/// A larger window than this would let a few bytes ask for a lot of memory.
-const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+/// The whole input is given at once, so that the codec fits its tables to it.
+fn zstd(input: &[u8], level: i32, out: &mut Vec<u8>) -> std::io::Result<()> {
+    let at = out.len();
+    out.resize(at + zstd::zstd_safe::compress_bound(input.len()), 0);
+    let written = zstd::bulk::Compressor::new(level)?
+        .compress_to_buffer(input, out.get_mut(at..).unwrap_or_default())?;
+    out.truncate(at + written);
+    Ok(())
+}
 
-fn unzstd(input: &[u8], bytes_max: usize, out: &mut Vec<u8>) -> std::io::Result<()> {
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(input)?;
-    decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
-    read_all(decoder, bytes_max, out)
+/// The largest window that any level writes, 128 MiB, and so the most memory that a frame can
+/// ask the decoder to reserve.
+const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+/// What a frame's blocks decompress to at most, each.
+const ZSTD_BLOCK: usize = 128 << 10;
+
+fn unzstd(
+    decoder: &mut Option<zstd::stream::raw::Decoder<'static>>,
+    input: &[u8],
+    bytes_max: usize,
+    out: &mut Vec<u8>,
+) -> std::io::Result<()> {
+    let decoder = match decoder {
+        Some(decoder) => {
+            decoder.reinit()?;
+            decoder
+        }
+        None => {
+            let mut new = zstd::stream::raw::Decoder::new()?;
+            new.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))?;
+            decoder.insert(new)
+        }
+    };
+    let mut from = InBuffer::around(input);
+    loop {
+        out.reserve(ZSTD_BLOCK.min(bytes_max.saturating_add(1) - out.len()));
+        let (taken, filled) = (from.pos(), out.len());
+        let mut to = OutBuffer::around_pos(out, filled);
+        let wanted = decoder.run(&mut from, &mut to)?;
+        let ended = wanted == 0 && from.pos() == input.len();
+        if ended || out.len() > bytes_max {
+            return Ok(());
+        }
+        if from.pos() == taken && out.len() == filled {
+            return Err(cut_off());
+        }
+    }
 }
 
 /// Reads to the end, or to one byte over the bound.
