@@ -81,6 +81,10 @@ pub enum ErrorKind {
     Serialization,
     /// A queue, cache or buffer is at its bound and did not empty in time.
     BufferExhausted,
+    /// A topology that cannot be built or run.
+    InvalidTopology,
+    /// An operator of a topology refused a record.
+    ProcessingFailed,
     /// The operating system refused an operation on a file.
     Io,
 }

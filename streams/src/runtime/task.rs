@@ -1,0 +1,251 @@
+//! A task: one sub-topology over one partition of its topics, with its own nodes and stores.
+
+use std::fmt;
+
+use headwater_core::record::{Headers, Scratch};
+use headwater_core::types::{Offset, Partition, Timestamp, TopicPartition};
+use headwater_core::{Error, ErrorKind, Result};
+
+use super::collector::Collector;
+use super::input::{Cursor, Input};
+use crate::operator::source::BoxSource;
+use crate::processor::{Context, Joints, Stores};
+use crate::store::{StateStore, StoreError, StoreId};
+use crate::topology::{Instances, OutId, Topology};
+
+/// Which task it is; printed as Kafka prints it, `1_0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct TaskId {
+    pub(crate) sub: usize,
+    pub(crate) partition: Partition,
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", self.sub, self.partition)
+    }
+}
+
+/// The operators of a sub-topology at work on one partition.
+pub(crate) struct Task {
+    pub(crate) id: TaskId,
+    pub(crate) inputs: Vec<Input>,
+    /// The largest timestamp that the task has seen.
+    stream_time: Timestamp,
+    dropped: u64,
+    processed: u64,
+    sources: Vec<BoxSource>,
+    stores: Stores,
+    /// The changelogs of the task's stores.
+    changelogs: Vec<(StoreId, OutId)>,
+    joints: Joints,
+}
+
+impl Task {
+    /// Makes the nodes and the empty stores of a task.
+    ///
+    /// `inputs` are its partitions, each with the index of its source in the sub-topology.
+    pub(crate) fn new(topology: &Topology, id: TaskId, inputs: Vec<Input>) -> Self {
+        let sub = &topology.subs[id.sub];
+        let graph = &topology.graph;
+        let mut instances = Instances::new(graph);
+        let sources = sub.sources.iter().map(|source| instances.node(*source));
+        let sources = sources.collect();
+        let stores = graph.stores.iter().enumerate();
+        let stores = stores
+            .map(|(number, spec)| sub.stores.contains(&StoreId(number)).then(|| (spec.make)()));
+        let changelogs = sub.stores.iter();
+        Self {
+            id,
+            inputs,
+            stream_time: Timestamp::NONE,
+            dropped: 0,
+            processed: 0,
+            sources,
+            stores: stores.collect(),
+            changelogs: changelogs
+                .map(|store| (*store, graph.stores[store.0].changelog))
+                .collect(),
+            joints: instances.into_joints(),
+        }
+    }
+
+    /// Processes what is buffered: always the oldest head among the inputs, until one of them may
+    /// hold an older record that is not here yet. Returns the number of records.
+    pub(crate) fn process(&mut self, collector: &mut Collector, write_back: bool) -> Result<u64> {
+        let before = self.processed;
+        let mut positions: Vec<Offset> = self.inputs.iter().map(|i| i.position).collect();
+        let result = self.run(&mut positions, collector, write_back);
+        for (input, position) in self.inputs.iter_mut().zip(positions) {
+            input.advance(position)?;
+        }
+        result.map(|()| self.processed - before)
+    }
+
+    fn run(
+        &mut self,
+        positions: &mut [Offset],
+        collector: &mut Collector,
+        write_back: bool,
+    ) -> Result<()> {
+        let inputs = &self.inputs;
+        let batches = inputs
+            .iter()
+            .map(Input::batches)
+            .collect::<Result<Vec<_>>>()?;
+        let mut scratch: Vec<Vec<Scratch>> = (batches.iter())
+            .map(|batches| batches.iter().map(|_| Scratch::new()).collect())
+            .collect();
+        let mut cursors = Vec::with_capacity(inputs.len());
+        for ((input, batches), scratch) in inputs.iter().zip(batches).zip(&mut scratch) {
+            let cursor = Cursor::new(input.position, batches, scratch);
+            cursors.push(cursor.map_err(|error| error.partition(&input.partition))?);
+        }
+        let mut cx = Context {
+            stores: &mut self.stores,
+            joints: &mut self.joints,
+            collector,
+            dropped: &mut self.dropped,
+            write_back,
+            origin: None,
+        };
+        let mut result = Ok(());
+        while let Some(next) = oldest(inputs, &cursors) {
+            let (input, cursor) = (&inputs[next], &mut cursors[next]);
+            let Some(record) = cursor.head else { break };
+            if record.timestamp.0 < 0 {
+                result = Err(no_timestamp(&input.partition, record.offset));
+                break;
+            }
+            self.stream_time = self.stream_time.max(record.timestamp);
+            cx.origin = Some((&input.partition, record.offset));
+            result = self.sources[input.source].process(&mut cx, &record);
+            if result.is_err() {
+                break;
+            }
+            self.processed += 1;
+            result = cursor
+                .advance()
+                .map_err(|error| error.partition(&input.partition));
+            if result.is_err() {
+                break;
+            }
+        }
+        for (position, cursor) in positions.iter_mut().zip(&cursors) {
+            *position = cursor.position;
+        }
+        result
+    }
+
+    /// Hands on what operators held back, then writes the changed entries of all stores to their
+    /// changelogs.
+    pub(crate) fn flush(&mut self, collector: &mut Collector, write_back: bool) -> Result<()> {
+        let mut cx = Context {
+            stores: &mut self.stores,
+            joints: &mut self.joints,
+            collector,
+            dropped: &mut self.dropped,
+            write_back,
+            origin: None,
+        };
+        for source in &mut self.sources {
+            source.flush(&mut cx)?;
+        }
+        for (store, changelog) in &self.changelogs {
+            let Some(store) = self.stores.get_mut(store.0).and_then(Option::as_mut) else {
+                continue;
+            };
+            let partition = Some(self.id.partition);
+            let mut write = |key: &[u8], value: Option<&[u8]>, timestamp| {
+                let to = &mut *collector;
+                to.append(
+                    *changelog,
+                    partition,
+                    timestamp,
+                    Some(key),
+                    value,
+                    Headers::EMPTY,
+                )
+                .map_err(StoreError::Core)
+            };
+            store
+                .write_changes(&mut write)
+                .map_err(|error| match error {
+                    StoreError::Core(error) => error,
+                    StoreError::Serde(cause) => Error::new(
+                        ErrorKind::Serialization,
+                        format!("task {}: the serde of a store refuses a value", self.id),
+                    )
+                    .source(cause),
+                })?;
+        }
+        Ok(())
+    }
+
+    /// About how much memory the changes take that wait for the commit.
+    pub(crate) fn changed_bytes(&self) -> usize {
+        self.stores
+            .iter()
+            .flatten()
+            .map(|store| store.changed_bytes())
+            .sum()
+    }
+
+    /// A store of the task.
+    pub(crate) fn store(&self, id: StoreId) -> Option<&dyn StateStore> {
+        self.stores.get(id.0)?.as_deref()
+    }
+
+    /// A store of the task, to be restored.
+    pub(crate) fn store_mut(&mut self, id: StoreId) -> Option<&mut Box<dyn StateStore>> {
+        self.stores.get_mut(id.0)?.as_mut()
+    }
+
+    /// The stores with their changelogs.
+    pub(crate) fn changelogs(&self) -> &[(StoreId, OutId)] {
+        &self.changelogs
+    }
+
+    /// The number of records that operators could not use.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Task({}, {} records)", self.id, self.processed)
+    }
+}
+
+/// The input with the oldest head; none when an input is empty that may hold an older one, or
+/// when all are empty.
+#[inline]
+fn oldest(inputs: &[Input], cursors: &[Cursor<'_>]) -> Option<usize> {
+    if let [cursor] = cursors {
+        return cursor.head.is_some().then_some(0);
+    }
+    let mut oldest: Option<(usize, Timestamp)> = None;
+    for (index, (input, cursor)) in inputs.iter().zip(cursors).enumerate() {
+        match &cursor.head {
+            None if input.lags() => return None,
+            None => {}
+            Some(head) => {
+                if oldest.is_none_or(|(_, timestamp)| head.timestamp < timestamp) {
+                    oldest = Some((index, head.timestamp));
+                }
+            }
+        }
+    }
+    oldest.map(|(index, _)| index)
+}
+
+#[cold]
+fn no_timestamp(partition: &TopicPartition, offset: Offset) -> Error {
+    Error::new(
+        ErrorKind::InvalidTimestamp,
+        "the record has no timestamp, which stream processing needs: produce it with one",
+    )
+    .partition(partition)
+    .offset(offset)
+}
