@@ -4,6 +4,8 @@
 //! an async thread keeps them short (a page-cache read or write) or moves them off it.
 
 mod blocks;
+#[cfg(test)]
+mod conformance;
 mod disk;
 mod memory;
 mod sim;

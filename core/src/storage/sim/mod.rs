@@ -13,6 +13,8 @@ mod faults;
 mod file;
 mod names;
 mod storage;
+#[cfg(test)]
+mod tests;
 
 pub use faults::{Counts, Fault, Faults, is_power_loss};
 pub use storage::SimStorage;
