@@ -132,7 +132,7 @@ impl Attributes {
 pub struct BatchHeader {
     /// The offset of the first record that the batch was written with.
     pub base_offset: Offset,
-    batch_length: u32,
+    pub(super) batch_length: u32,
     /// The epoch of the leader that appended it.
     pub leader_epoch: LeaderEpoch,
     /// The checksum as stored.
@@ -473,7 +473,7 @@ pub(super) struct NewHeader {
 }
 
 /// Computes the checksum and stores it.
-fn seal(bytes: &mut [u8]) -> u32 {
+pub(super) fn seal(bytes: &mut [u8]) -> u32 {
     let crc = checksum(bytes);
     put::<CRC, 4>(bytes, crc.to_be_bytes());
     crc
@@ -501,4 +501,85 @@ fn put<const AT: usize, const N: usize>(bytes: &mut [u8], value: [u8; N]) -> boo
 #[cold]
 pub(super) fn corrupt(message: &str) -> Error {
     Error::new(ErrorKind::CorruptMessage, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{BatchBuilder, BatchOptions, Headers};
+
+    fn built() -> Vec<u8> {
+        let mut builder = BatchBuilder::new(BatchOptions::default());
+        for time in [10, 30, 20] {
+            builder
+                .append(Timestamp(time), None, Some(b"v"), Headers::EMPTY)
+                .unwrap();
+        }
+        Vec::from(builder.finish().unwrap())
+    }
+
+    #[test]
+    fn the_header_lies_where_kafka_has_it() {
+        let bytes = built();
+        let header = BatchHeader::parse(&bytes).unwrap();
+        assert_eq!(header.size(), bytes.len());
+        assert_eq!(header.leader_epoch, -1);
+        assert_eq!(header.last_offset_delta, 2);
+        assert_eq!(header.record_count, 3);
+        assert_eq!(bytes[16], 2);
+        assert_eq!(bytes[17..21], header.crc.to_be_bytes());
+        assert_eq!(bytes[27..35], 10_i64.to_be_bytes());
+        assert_eq!(bytes[35..43], 30_i64.to_be_bytes());
+        assert_eq!(bytes[43..57], [0xff; 14], "no producer");
+    }
+
+    #[test]
+    fn log_append_time_stamps_all_records() {
+        let mut bytes = built();
+        let before = check_crc(&bytes).unwrap();
+        let time = Timestamp(1_000);
+        let after = assign(&mut bytes, &before, Offset(7), LeaderEpoch(0), Some(time));
+        assert_eq!(check_crc(&bytes).unwrap(), after);
+        assert_ne!(after.crc, before.crc);
+        assert_eq!(
+            after.attributes.timestamp_type(),
+            TimestampType::LogAppendTime
+        );
+        let mut scratch = Scratch::new();
+        let batch = Batch::parse(&bytes).unwrap();
+        for (offset, record) in (7..).zip(batch.records(&mut scratch).unwrap()) {
+            let record = record.unwrap();
+            assert_eq!((record.offset, record.timestamp), (Offset(offset), time));
+        }
+    }
+
+    #[test]
+    fn a_wrong_largest_timestamp_is_corrected() {
+        let mut bytes = built();
+        put::<MAX_TIMESTAMP, 8>(&mut bytes, 5_i64.to_be_bytes());
+        seal(&mut bytes);
+        let header = crate::record::validate(&bytes, &crate::record::Limits::default()).unwrap();
+        assert_eq!(header.max_timestamp, 30);
+        let placed = assign(&mut bytes, &header, Offset(0), LeaderEpoch(0), None);
+        assert_eq!(check_crc(&bytes).unwrap(), placed);
+        assert_eq!(placed.max_timestamp, 30);
+    }
+
+    #[test]
+    fn the_producer_can_be_set_late() {
+        let mut bytes = built();
+        set_producer(&mut bytes, ProducerId(5), Epoch(6), Sequence(i32::MAX - 1));
+        let header = check_crc(&bytes).unwrap();
+        assert_eq!(header.producer_id, 5);
+        assert_eq!(header.producer_epoch, 6);
+        assert_eq!(header.last_sequence(), 0, "it begins anew");
+    }
+
+    #[test]
+    fn an_old_magic_is_named() {
+        let mut bytes = built();
+        bytes[MAGIC] = 1;
+        let error = BatchHeader::parse(&bytes).unwrap_err();
+        assert!(error.to_string().contains("magic byte is 1"), "{error}");
+    }
 }

@@ -278,3 +278,86 @@ fn too_large(record: usize, batch: usize) -> Error {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Batch, Scratch};
+
+    #[test]
+    fn a_refused_record_changes_nothing() {
+        let mut builder = BatchBuilder::new(BatchOptions::default());
+        assert_eq!(builder.len(), BatchHeader::LEN);
+        let error = builder.finish().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRecord);
+        let bad = builder.append(Timestamp(-2), None, None, Headers::EMPTY);
+        assert_eq!(bad.unwrap_err().kind(), ErrorKind::InvalidTimestamp);
+        assert!(builder.is_empty());
+        builder
+            .append(Timestamp::NONE, None, None, Headers::EMPTY)
+            .unwrap();
+        let len = builder.len();
+        let bad = builder.append(Timestamp(i64::MIN), None, None, Headers::EMPTY);
+        assert!(bad.is_err());
+        assert_eq!((builder.len(), builder.record_count()), (len, 1));
+        assert_eq!(builder.finish().unwrap().len(), len);
+    }
+
+    #[test]
+    fn memory_and_options_carry_over_to_the_next_batch() {
+        for compression in Compression::ALL {
+            let mut builder = BatchBuilder::new(BatchOptions {
+                compression: compression.into(),
+                ..BatchOptions::default()
+            });
+            for round in 0..3 {
+                let value = vec![b'v'; 1000];
+                builder.set_producer(ProducerId(9), Epoch(1), Sequence(round));
+                for time in 0..=round {
+                    let time = Timestamp(time.into());
+                    builder
+                        .append(time, None, Some(&value), Headers::EMPTY)
+                        .unwrap();
+                }
+                let bytes = builder.finish().unwrap();
+                assert!(builder.is_empty());
+                let batch = Batch::parse(&bytes).unwrap();
+                assert_eq!(batch.header.base_sequence, round);
+                assert_eq!(batch.header.record_count, round + 1);
+                assert_eq!(batch.header.max_timestamp, i64::from(round));
+                let mut scratch = Scratch::new();
+                let values = batch.records(&mut scratch).unwrap();
+                assert!(
+                    values
+                        .map(|record| record.unwrap())
+                        .all(|record| record.value == Some(&value))
+                );
+                builder.recycle(bytes.clone());
+                assert_eq!(builder.spare.capacity(), 0, "it is still held");
+                let address = bytes.as_ptr();
+                builder.recycle(bytes);
+                assert_eq!(builder.spare.as_ptr(), address);
+                builder.spare = Vec::new();
+            }
+        }
+    }
+
+    #[test]
+    fn the_size_estimate_holds() {
+        let mut builder = BatchBuilder::new(BatchOptions::default());
+        for len in [0, 1, 63, 64, 8191, 8192, 1 << 20] {
+            let before = builder.len();
+            let bytes = vec![7; len];
+            builder
+                .append(
+                    Timestamp(i64::MAX >> (len % 60)),
+                    Some(&bytes),
+                    Some(&bytes),
+                    Headers::EMPTY,
+                )
+                .unwrap();
+            let most = BatchBuilder::record_size_max(len, len, Headers::EMPTY);
+            assert!(builder.len() - before <= most);
+        }
+    }
+}

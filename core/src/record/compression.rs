@@ -211,6 +211,12 @@ impl Scratch {
         }
     }
 
+    /// How much memory is kept.
+    #[cfg(test)]
+    pub(super) const fn capacity(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// Lends what `input` decompresses to; uncompressed bytes are lent as they are.
     pub(super) fn decompress<'s>(
         &'s mut self,
@@ -383,4 +389,125 @@ fn read_all(from: impl Read, bytes_max: usize, out: &mut Vec<u8>) -> std::io::Re
         .saturating_add(1);
     from.take(bound).read_to_end(out)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compressed(compressor: Compressor, input: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        compressor.compress(input, &mut out).unwrap();
+        out
+    }
+
+    /// Compressible but not trivial, and longer than the blocks of every codec.
+    fn sample() -> Vec<u8> {
+        (0..40_000_u32)
+            .flat_map(|i| (i * i % 1009).to_be_bytes())
+            .collect()
+    }
+
+    #[test]
+    fn names_and_numbers_are_kafkas() {
+        for (id, compression) in (0..).zip(Compression::ALL) {
+            assert_eq!(compression.id(), id);
+            assert_eq!(Compression::from_id(id).unwrap(), compression);
+            let parsed: Compression = compression.to_string().parse().unwrap();
+            assert_eq!(parsed, compression);
+        }
+        let error = Compression::from_id(5).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnsupportedCompressionType);
+        let error = "brotli".parse::<Compression>().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidConfig);
+    }
+
+    #[test]
+    fn every_codec_round_trips_at_its_levels() {
+        let mut scratch = Scratch::new();
+        for input in [&b""[..], b"x", &sample()] {
+            for compression in Compression::ALL {
+                let mut all = vec![Compressor::new(compression)];
+                for level in [-5, 1, 9, 19] {
+                    all.extend(Compressor::with_level(compression, level).ok());
+                }
+                for compressor in all {
+                    let bytes = compressed(compressor, input);
+                    let back = scratch.decompress(compression, &bytes).unwrap();
+                    assert!(back == input, "{compressor:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn levels_are_bounded() {
+        for (compression, level) in [
+            (Compression::Gzip, 0),
+            (Compression::Gzip, 10),
+            (Compression::Zstd, 23),
+            (Compression::Lz4, 9),
+            (Compression::Snappy, 1),
+            (Compression::None, 1),
+        ] {
+            let error = Compressor::with_level(compression, level).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidConfig);
+        }
+    }
+
+    #[test]
+    fn snappy_is_read_in_both_framings() {
+        let input = sample();
+        let raw = snap::raw::Encoder::new().compress_vec(&input).unwrap();
+        let framed = compressed(Compression::Snappy.into(), &input);
+        assert!(framed.starts_with(b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01"));
+        let mut scratch = Scratch::new();
+        for bytes in [raw, framed] {
+            let back = scratch.decompress(Compression::Snappy, &bytes).unwrap();
+            assert!(back == input);
+        }
+    }
+
+    #[test]
+    fn lz4_frames_have_independent_blocks_of_64_kib() {
+        let frame = compressed(Compression::Lz4.into(), &sample());
+        assert_eq!(
+            frame[4] & 0b1110_0000,
+            0b0110_0000,
+            "version 1, independent"
+        );
+        assert_eq!(frame[5], 4 << 4, "64 KiB");
+    }
+
+    #[test]
+    fn the_bound_is_exact() {
+        let input = sample();
+        for compression in &Compression::ALL[1..] {
+            let bytes = compressed((*compression).into(), &input);
+            let mut scratch = Scratch::with_limit(input.len());
+            assert!(scratch.decompress(*compression, &bytes).is_ok());
+            scratch = Scratch::with_limit(input.len() - 1);
+            assert!(scratch.decompress(*compression, &bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn a_length_that_the_bytes_cannot_hold_reserves_nothing() {
+        let claims_a_gigabyte = [0x80, 0x80, 0x80, 0x80, 4, 0, 0];
+        let mut scratch = Scratch::with_limit(usize::MAX);
+        let error = scratch.decompress(Compression::Snappy, &claims_a_gigabyte);
+        assert!(error.is_err());
+        assert!(scratch.capacity() < 1 << 20);
+    }
+
+    #[test]
+    fn several_frames_are_read_as_one() {
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            let mut bytes = compressed(compression.into(), b"first ");
+            bytes.extend(compressed(compression.into(), b"second"));
+            let mut scratch = Scratch::new();
+            let back = scratch.decompress(compression, &bytes).unwrap();
+            assert_eq!(back, b"first second");
+        }
+    }
 }

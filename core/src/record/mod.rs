@@ -17,6 +17,8 @@ mod compression;
 pub mod control;
 mod headers;
 mod records;
+#[cfg(test)]
+mod tests;
 mod validate;
 mod varint;
 

@@ -180,3 +180,112 @@ fn bad_timestamp(index: i32, time: Option<Timestamp>, limits: &Limits) -> Error 
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{BatchBuilder, BatchOptions, Compression, Headers};
+    use crate::types::{Epoch, ProducerId, Sequence};
+
+    fn refusal(options: BatchOptions, key: Option<&[u8]>, limits: &Limits) -> Option<ErrorKind> {
+        let mut builder = BatchBuilder::new(options);
+        for time in [1_000, -1, 2_000] {
+            builder
+                .append(Timestamp(time), key, Some(b"value"), Headers::EMPTY)
+                .unwrap();
+        }
+        let bytes = builder.finish().unwrap();
+        validate(&bytes, limits).err().map(|error| error.kind())
+    }
+
+    fn plain() -> BatchOptions {
+        BatchOptions::default()
+    }
+
+    #[test]
+    fn what_the_topic_says_is_asked_of_every_record() {
+        let key = Some(&b"k"[..]);
+        for compression in Compression::ALL {
+            let options = BatchOptions {
+                compression: compression.into(),
+                ..plain()
+            };
+            let limits = Limits::default();
+            assert_eq!(refusal(options, None, &limits), None);
+
+            let compacted = Limits {
+                key_required: true,
+                ..limits
+            };
+            assert_eq!(refusal(options, key, &compacted), None);
+            let kind = Some(ErrorKind::InvalidRecord);
+            assert_eq!(refusal(options, None, &compacted), kind);
+
+            let times = |from, to| Limits {
+                timestamp_min: Timestamp(from),
+                timestamp_max: Timestamp(to),
+                ..limits
+            };
+            assert_eq!(refusal(options, key, &times(1_000, 2_000)), None);
+            let kind = Some(ErrorKind::InvalidTimestamp);
+            assert_eq!(refusal(options, key, &times(1_001, 2_000)), kind);
+            assert_eq!(refusal(options, key, &times(1_000, 1_999)), kind);
+        }
+        let small = Limits {
+            batch_bytes_max: 80,
+            ..Limits::default()
+        };
+        let kind = Some(ErrorKind::MessageTooLarge);
+        assert_eq!(refusal(plain(), key, &small), kind);
+    }
+
+    #[test]
+    fn what_clients_may_not_write_is_refused() {
+        let limits = Limits::default();
+        let idempotent = BatchOptions {
+            producer_id: ProducerId(1),
+            producer_epoch: Epoch(0),
+            base_sequence: Sequence(0),
+            ..plain()
+        };
+        assert_eq!(refusal(idempotent, None, &limits), None);
+        let invalid = Some(ErrorKind::InvalidRecord);
+        for options in [
+            BatchOptions {
+                base_sequence: Sequence::NONE,
+                ..idempotent
+            },
+            BatchOptions {
+                producer_epoch: Epoch::NONE,
+                ..idempotent
+            },
+            BatchOptions {
+                transactional: true,
+                ..plain()
+            },
+            BatchOptions {
+                control: true,
+                ..idempotent
+            },
+        ] {
+            assert_eq!(refusal(options, None, &limits), invalid, "{options:?}");
+        }
+        let stamped = BatchOptions {
+            timestamp_type: TimestampType::LogAppendTime,
+            ..plain()
+        };
+        let kind = Some(ErrorKind::InvalidTimestamp);
+        assert_eq!(refusal(stamped, None, &limits), kind);
+        let coordinator = Limits {
+            control_allowed: true,
+            ..limits
+        };
+        let marker = BatchOptions {
+            control: true,
+            transactional: true,
+            base_sequence: Sequence::NONE,
+            ..idempotent
+        };
+        assert_eq!(refusal(marker, None, &coordinator), None);
+    }
+}
