@@ -55,7 +55,7 @@ pub enum Stuck {
 }
 
 /// What one `block_on` may poll before it is taken for endless.
-const POLLS_MAX: u64 = 50_000_000;
+const POLLS_MAX: u64 = 10_000_000;
 
 /// The most that one poll takes of simulated time.
 const POLL_NANOS_MAX: u64 = 10_000;
