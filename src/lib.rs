@@ -8,6 +8,9 @@
 //! |---|---|
 //! | hold a log | [`Cluster`] |
 //! | send records | [`Producer`](client::producer::Producer) |
+//! | read records | [`Consumer`](client::consumer::Consumer) |
+//! | compute over topics | [`StreamsBuilder`](streams::StreamsBuilder) |
+//! | test a topology | [`TopologyTestDriver`](streams::TopologyTestDriver) |
 //! | make topics, see what there is | [`Admin`](client::Admin) |
 //! | store a type of your own | [`stored_as_json!`], [`stored_as_bincode!`] |
 //! | understand what went wrong | [`Error`], [`ErrorKind`] |
@@ -32,9 +35,12 @@ pub use headwater_streams as streams;
 
 /// What most programs use: `use headwater::prelude::*`.
 pub mod prelude {
+    pub use crate::client::consumer::{AutoOffsetReset, Consumer, ConsumerConfig, ConsumerRecord};
     pub use crate::client::producer::{Ack, Producer, ProducerConfig, ProducerRecord};
     pub use crate::client::{Acks, Admin, Cluster, IsolationLevel, NewTopic, OffsetSpec};
     pub use crate::serdes::Data;
+    pub use crate::streams::{Consumed, Grouped, KStream, KTable, Materialized, Produced};
+    pub use crate::streams::{Emit, StreamsBuilder, StreamsConfig, Topology, TopologyTestDriver};
     pub use crate::types::{Offset, Partition, Timestamp, TopicName, TopicPartition};
     pub use crate::{stored_as_bincode, stored_as_json};
 }

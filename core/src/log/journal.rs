@@ -169,7 +169,7 @@ impl Ring {
 
 /// Fills a file with zeros from `from` to `to` and makes them durable.
 fn fill(file: &dyn File, from: u64, to: u64) -> Result<()> {
-    const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     let mut position = from;
     let write = |position: &mut u64| -> std::io::Result<()> {
         while *position < to {
@@ -337,7 +337,7 @@ impl Journal {
 
     /// Lets readers see the group and tells those who wait.
     fn answer(&self, items: Vec<JournalItem>, outcome: Result<()>) {
-        match &outcome {
+        let outcome = match outcome {
             Ok(()) => {
                 for written in ends(&items) {
                     written.log.see(written.end, written.batches);
@@ -347,9 +347,13 @@ impl Journal {
                     .journal
                     .completed
                     .store(self.sequence, Ordering::Release);
+                Ok(())
             }
-            Err(error) => self.shared.fail(error),
-        }
+            Err(error) => {
+                self.shared.fail(&error);
+                Err(error)
+            }
+        };
         for item in items {
             drop(item.done.send(outcome.clone()));
         }

@@ -238,6 +238,9 @@ impl PartitionLog {
     }
 }
 
+/// Where a batch ends: the next offset, and its place in the file.
+type BatchEnd = (Offset, u64);
+
 impl Piece {
     /// Reads whole batches from `offset` on and before `limit`; with them the end of the last one,
     /// as offset and position.
@@ -246,7 +249,7 @@ impl Piece {
         offset: Offset,
         max_bytes: usize,
         limit: Offset,
-    ) -> Result<(Option<Bytes>, Option<(Offset, u64)>)> {
+    ) -> Result<(Option<Bytes>, Option<BatchEnd>)> {
         let mut position = self.position;
         loop {
             let bytes = self.fetch(position, max_bytes.max(BatchHeader::LEN))?;

@@ -70,6 +70,9 @@ impl PartitionLog {
     /// # Errors
     /// [`ErrorKind::OffsetOutOfRange`] when `before` lies beyond the high watermark;
     /// [`ErrorKind::KafkaStorageError`] or [`ErrorKind::Io`] when the disk fails.
+    ///
+    /// # Panics
+    /// When a checkpoint did not cover what it said it does, which is a bug.
     pub async fn delete_records(self: &Arc<Self>, before: Offset) -> Result<Offset> {
         let positions = self.positions();
         if before > positions.high_watermark || before.0 < 0 {
@@ -133,12 +136,13 @@ impl PartitionLog {
         let notify = Arc::new(Notify::new());
         let watch = self.watch(&notify);
         loop {
-            let state = self.lock();
-            if let Some(failure) = &state.failure {
-                return Err(failure.clone());
-            }
-            let settled = state.in_flight == 0;
-            drop(state);
+            let settled = {
+                let state = self.lock();
+                if let Some(failure) = &state.failure {
+                    return Err(failure.clone());
+                }
+                state.in_flight == 0
+            };
             if settled {
                 drop(watch);
                 return Ok(());

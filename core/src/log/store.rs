@@ -76,6 +76,10 @@ impl LogStore {
     /// [`ErrorKind::CorruptMessage`] naming file and position when data that was acknowledged is
     /// damaged: restore the file, or remove the partition; nothing was changed.
     /// [`ErrorKind::UnsupportedFormat`], [`ErrorKind::Io`].
+    #[expect(
+        clippy::unused_async,
+        reason = "callers await it, so that recovery may come to wait for other threads"
+    )]
     pub async fn open(
         folder: DataFolder,
         options: LogOptions,
