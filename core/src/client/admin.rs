@@ -186,7 +186,7 @@ impl Admin {
     /// Sets a group's progress from outside, as for reading again. The group must have no members.
     ///
     /// # Errors
-    /// `NonEmptyGroup`, `UnknownTopicOrPartition`, `InvalidGroupId`.
+    /// `UnknownMemberId` when the group has members, `UnknownTopicOrPartition`, `InvalidGroupId`.
     pub async fn alter_group_offsets(
         &self,
         group: &str,

@@ -1,14 +1,17 @@
 //! [`Cluster`]: the handle that users hold, whatever the cluster behind it is.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::admin::Admin;
 use super::backend::ClusterBackend;
 use super::consumer::ConsumerBuilder;
+use super::embedded::Embedded;
 use super::producer::ProducerBuilder;
+use crate::broker::BrokerConfig;
 use crate::env::Env;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::serdes::{Data, OwnedDeserializer, Serializer};
 
 /// A cluster; cheap to clone. From it come producers, consumers and the [`Admin`].
@@ -17,7 +20,92 @@ pub struct Cluster {
     backend: Arc<dyn ClusterBackend>,
 }
 
+/// Opens a [`Cluster`] in this process with settings and components of one's own.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct ClusterBuilder {
+    env: Option<Env>,
+    broker: Option<BrokerConfig>,
+}
+
+impl ClusterBuilder {
+    /// With this time, storage, chance and these tasks.
+    pub fn env(mut self, env: Env) -> Self {
+        self.env = Some(env);
+        self
+    }
+
+    /// With these settings of the broker.
+    pub fn broker(mut self, config: BrokerConfig) -> Self {
+        self.broker = Some(config);
+        self
+    }
+
+    /// Opens a data folder; it is made if need be.
+    ///
+    /// # Errors
+    /// As [`Cluster::open`].
+    pub async fn open(self, dir: impl AsRef<Path>) -> Result<Cluster> {
+        let env = self.env.unwrap_or_else(Env::system);
+        let config = self.broker.unwrap_or_default();
+        let embedded = Embedded::new(env, dir.as_ref().to_owned(), config);
+        embedded.broker().await?;
+        Ok(Cluster::from_backend(Arc::new(embedded)))
+    }
+
+    /// A cluster in memory.
+    #[must_use]
+    pub fn memory(self) -> Cluster {
+        let env = self.env.unwrap_or_else(Env::memory);
+        let config = self.broker.unwrap_or_else(BrokerConfig::memory);
+        let embedded = Embedded::new(env, PathBuf::from("memory"), config);
+        Cluster::from_backend(Arc::new(embedded))
+    }
+}
+
 impl Cluster {
+    /// Opens a data folder in this process; it is made if need be.
+    ///
+    /// # Errors
+    /// `DataFolderLocked` when another process has it; `UnsupportedFormat` when a newer or foreign
+    /// program wrote it; `CorruptMessage` and `Io` with the file.
+    pub async fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::builder().open(dir).await
+    }
+
+    /// A cluster in memory, which ends with its last handle: for tests.
+    ///
+    /// It is opened when it is first used, on the runtime of the caller of this function.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self::builder().memory()
+    }
+
+    /// A cluster in this process with settings of one's own.
+    pub fn builder() -> ClusterBuilder {
+        ClusterBuilder::default()
+    }
+
+    /// Opens what a text names, as it stands in configuration: `headwater:./data` a folder,
+    /// `headwater::memory` a cluster in memory.
+    ///
+    /// # Errors
+    /// `InvalidConfig` when the text has another form; as [`Cluster::open`].
+    pub async fn open_text(text: &str) -> Result<Self> {
+        match text.split_once(':') {
+            Some(("headwater", ":memory")) => Ok(Self::memory()),
+            Some(("headwater", dir)) if !dir.is_empty() => Self::open(dir).await,
+            Some(("kafka", _)) => Err(Error::new(
+                ErrorKind::InvalidConfig,
+                format!("{text:?}: clusters of Apache Kafka cannot be reached yet"),
+            )),
+            _ => Err(Error::new(
+                ErrorKind::InvalidConfig,
+                format!("{text:?} is neither headwater:FOLDER nor headwater::memory"),
+            )),
+        }
+    }
+
     /// A cluster over any backend.
     #[must_use]
     pub fn from_backend(backend: Arc<dyn ClusterBackend>) -> Self {

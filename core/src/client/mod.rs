@@ -10,11 +10,12 @@ mod admin;
 mod backend;
 mod cluster;
 pub mod consumer;
+mod embedded;
 pub mod producer;
 
 pub use admin::Admin;
 pub use backend::ClusterBackend;
-pub use cluster::Cluster;
+pub use cluster::{Cluster, ClusterBuilder};
 
 pub use crate::request::{
     Acks, CommittedOffset, ConfigEntry, FetchPartition, FetchRequest, Fetched, IsolationLevel,

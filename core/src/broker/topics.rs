@@ -1,0 +1,345 @@
+//! The topics of a broker: made, altered, deleted one change at a time, looked up by everybody.
+
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
+
+use super::catalog::{self, Catalog, Entry};
+use super::topic_config::TopicConfig;
+use crate::bounded::HashMap;
+use crate::env::Env;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::{LogConfig, LogStore, PartitionLog, PartitionSpec};
+use crate::record::Limits;
+use crate::request::{NewTopic, TopicMetadata};
+use crate::sync::{read, write};
+use crate::types::{Partition, Timestamp, TopicId, TopicName, TopicPartition};
+
+/// More partitions than this in one topic are taken for a mistake.
+const PARTITIONS_MAX: i32 = 100_000;
+
+/// A topic; replaced as a whole when it changes.
+#[derive(Debug)]
+pub(super) struct Topic {
+    pub(super) name: TopicName,
+    pub(super) id: TopicId,
+    pub(super) config: TopicConfig,
+    pub(super) partitions: Vec<Arc<PartitionLog>>,
+    batch_bytes_max: usize,
+    key_required: bool,
+    /// How far timestamps may lie before and after now.
+    timestamp_range: (i64, i64),
+}
+
+/// All topics.
+#[derive(Debug)]
+pub(super) struct Topics {
+    env: Env,
+    dir: PathBuf,
+    logs: Arc<LogStore>,
+    by_name: RwLock<HashMap<TopicName, Arc<Topic>>>,
+    /// What is on disk; held while it changes, so that changes come one after the other.
+    catalog: tokio::sync::Mutex<Catalog>,
+}
+
+impl Topics {
+    /// The topics of a catalog, whose partitions `logs` has opened.
+    pub(super) fn new(env: Env, logs: Arc<LogStore>, catalog: Catalog) -> Self {
+        let topics = Self {
+            dir: logs.dir().to_owned(),
+            env,
+            logs,
+            by_name: RwLock::default(),
+            catalog: tokio::sync::Mutex::default(),
+        };
+        for (name, entry) in &catalog {
+            topics.install(name, entry);
+        }
+        Self {
+            catalog: tokio::sync::Mutex::new(catalog),
+            ..topics
+        }
+    }
+
+    pub(super) fn find(&self, name: &TopicName) -> Option<Arc<Topic>> {
+        read(&self.by_name).get(name).cloned()
+    }
+
+    pub(super) fn topic(&self, name: &TopicName) -> Result<Arc<Topic>> {
+        self.find(name).ok_or_else(|| {
+            Error::new(
+                ErrorKind::UnknownTopicOrPartition,
+                format!("there is no topic {name}"),
+            )
+        })
+    }
+
+    pub(super) fn partition(&self, partition: &TopicPartition) -> Result<Arc<PartitionLog>> {
+        self.topic(&partition.topic)
+            .and_then(|topic| topic.partition(partition.partition).cloned())
+            .map_err(|error| error.partition(partition))
+    }
+
+    /// All topics, sorted by name.
+    pub(super) fn all(&self) -> Vec<Arc<Topic>> {
+        let mut all: Vec<_> = read(&self.by_name).values().cloned().collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// Makes topics; those that can be made are made together.
+    pub(super) async fn create(
+        &self,
+        wanted: Vec<NewTopic>,
+        default_partitions: i32,
+        validate_only: bool,
+    ) -> Result<Vec<Result<TopicMetadata>>> {
+        let mut catalog = self.catalog.lock().await;
+        let mut next = catalog.clone();
+        let mut answers = Vec::with_capacity(wanted.len());
+        for new in wanted {
+            answers.push(self.plan(new, default_partitions, &mut next));
+        }
+        if validate_only || next.len() == catalog.len() {
+            return Ok(answers);
+        }
+        let next = self.store(next).await?;
+        for answer in answers.iter().flatten() {
+            if let Some(entry) = next.get(&answer.name) {
+                self.install(&answer.name, entry);
+            }
+        }
+        *catalog = next;
+        Ok(answers)
+    }
+
+    /// Deletes topics: out of the catalog first, then their files.
+    pub(super) async fn delete(&self, names: &[TopicName]) -> Result<Vec<Result<()>>> {
+        let mut catalog = self.catalog.lock().await;
+        let mut next = catalog.clone();
+        let mut gone = Vec::new();
+        let answers = names.iter().map(|name| {
+            if name.is_internal() {
+                let message = format!("topic {name} is the broker's own and cannot be deleted");
+                return Err(Error::new(ErrorKind::InvalidTopic, message));
+            }
+            let topic = self.topic(name)?;
+            next.remove(name);
+            gone.push(topic);
+            Ok(())
+        });
+        let answers = answers.collect();
+        if gone.is_empty() {
+            return Ok(answers);
+        }
+        *catalog = self.store(next).await?;
+        for topic in &gone {
+            write(&self.by_name).remove(&topic.name);
+        }
+        let logs = Arc::clone(&self.logs);
+        let removed = super::offload(&self.env, "delete topics", move || {
+            gone.iter().try_for_each(|topic| {
+                let mut logs_of = topic.partitions.iter();
+                logs_of.try_for_each(|log| logs.delete(topic.id, log.topic_partition().partition))
+            })
+        });
+        removed.await??;
+        Ok(answers)
+    }
+
+    /// Raises the number of partitions.
+    pub(super) async fn grow(&self, name: &TopicName, total: i32) -> Result<()> {
+        let mut catalog = self.catalog.lock().await;
+        let topic = self.topic(name)?;
+        let current = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+        if total <= current || total > PARTITIONS_MAX || name.is_internal() {
+            let message = format!(
+                "topic {name} has {current} partitions; the number can only grow, to at most \
+                 {PARTITIONS_MAX}, and not that of an internal topic; {total} were asked for"
+            );
+            return Err(Error::new(ErrorKind::InvalidPartitions, message));
+        }
+        let changed = Entry {
+            id: topic.id,
+            partitions: total,
+            config: topic.config.clone(),
+        };
+        self.replace(&mut catalog, name, changed).await
+    }
+
+    /// Changes settings.
+    pub(super) async fn alter(
+        &self,
+        name: &TopicName,
+        changes: Vec<(String, Option<String>)>,
+    ) -> Result<()> {
+        let mut catalog = self.catalog.lock().await;
+        let topic = self.topic(name)?;
+        let changed = Entry {
+            id: topic.id,
+            partitions: i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX),
+            config: topic.config.altered(changes)?,
+        };
+        self.replace(&mut catalog, name, changed).await
+    }
+
+    async fn replace(&self, catalog: &mut Catalog, name: &TopicName, entry: Entry) -> Result<()> {
+        let mut next = catalog.clone();
+        next.insert(name.clone(), entry.clone());
+        *catalog = self.store(next).await?;
+        self.install(name, &entry);
+        Ok(())
+    }
+
+    /// Writes a catalog, off the async threads, and gives it back.
+    async fn store(&self, catalog: Catalog) -> Result<Catalog> {
+        let (storage, dir) = (Arc::clone(&self.env.storage), self.dir.clone());
+        super::offload(&self.env, "store the catalog", move || {
+            catalog::store(&*storage, &dir, &catalog).map(|()| catalog)
+        })
+        .await?
+    }
+
+    /// Opens a topic's partitions (those that are open stay) and shows it to everybody.
+    fn install(&self, name: &TopicName, entry: &Entry) {
+        let specs = specs(name, entry);
+        let partitions: Vec<_> = specs.map(|spec| self.logs.create(spec)).collect();
+        let config = log_config(&entry.config);
+        for log in &partitions {
+            log.set_config(config.clone());
+        }
+        let whole = |name| entry.config.whole(name).unwrap_or(i64::MAX);
+        let topic = Topic {
+            name: name.clone(),
+            id: entry.id,
+            partitions,
+            batch_bytes_max: usize::try_from(whole("max.message.bytes")).unwrap_or(usize::MAX),
+            key_required: entry.config.lists("cleanup.policy", "compact"),
+            timestamp_range: match config.log_append_time {
+                true => (i64::MAX, i64::MAX),
+                false => (
+                    whole("message.timestamp.before.max.ms"),
+                    whole("message.timestamp.after.max.ms"),
+                ),
+            },
+            config: entry.config.clone(),
+        };
+        write(&self.by_name).insert(name.clone(), Arc::new(topic));
+    }
+
+    /// Checks a topic to be made and adds it to `catalog`.
+    fn plan(&self, new: NewTopic, default: i32, catalog: &mut Catalog) -> Result<TopicMetadata> {
+        let NewTopic {
+            name,
+            partitions,
+            configs,
+        } = new;
+        check_name(&name, catalog)?;
+        let partitions = partitions.unwrap_or(default);
+        if !(1..=PARTITIONS_MAX).contains(&partitions) {
+            let message =
+                format!("topic {name}: {partitions} partitions; it takes 1 to {PARTITIONS_MAX}");
+            return Err(Error::new(ErrorKind::InvalidPartitions, message));
+        }
+        let entry = Entry {
+            id: TopicId(self.env.random.uuid()),
+            partitions,
+            config: TopicConfig::new(configs)?,
+        };
+        let metadata = TopicMetadata {
+            internal: name.is_internal(),
+            name: name.clone(),
+            id: entry.id,
+            partitions,
+        };
+        catalog.insert(name, entry);
+        Ok(metadata)
+    }
+}
+
+impl Topic {
+    pub(super) fn partition(&self, partition: Partition) -> Result<&Arc<PartitionLog>> {
+        let index = usize::try_from(partition.value()).ok();
+        index
+            .and_then(|index| self.partitions.get(index))
+            .ok_or_else(|| {
+                let (name, count) = (&self.name, self.partitions.len());
+                Error::new(
+                    ErrorKind::UnknownTopicOrPartition,
+                    format!("topic {name} has {count} partitions, no partition {partition}"),
+                )
+            })
+    }
+
+    pub(super) fn metadata(&self) -> TopicMetadata {
+        TopicMetadata {
+            name: self.name.clone(),
+            id: self.id,
+            partitions: i32::try_from(self.partitions.len()).unwrap_or(i32::MAX),
+            internal: self.name.is_internal(),
+        }
+    }
+
+    /// What the topic takes at this moment.
+    pub(super) fn limits(&self, now: Timestamp) -> Limits {
+        let (before, after) = self.timestamp_range;
+        Limits {
+            batch_bytes_max: self.batch_bytes_max,
+            key_required: self.key_required,
+            timestamp_min: Timestamp(match before {
+                i64::MAX => i64::MIN,
+                before => now.value().saturating_sub(before),
+            }),
+            timestamp_max: Timestamp(now.value().saturating_add(after)),
+            ..Limits::default()
+        }
+    }
+}
+
+/// The partitions of a topic of the catalog.
+pub(super) fn specs<'a>(
+    name: &'a TopicName,
+    entry: &'a Entry,
+) -> impl Iterator<Item = PartitionSpec> + 'a {
+    let config = log_config(&entry.config);
+    (0..entry.partitions).map(move |partition| PartitionSpec {
+        id: entry.id,
+        partition: TopicPartition::new(name.clone(), Partition(partition)),
+        config: config.clone(),
+    })
+}
+
+fn check_name(name: &TopicName, catalog: &Catalog) -> Result<()> {
+    if catalog.contains_key(name) {
+        let message = format!("topic {name} exists");
+        return Err(Error::new(ErrorKind::TopicAlreadyExists, message));
+    }
+    // Kafka's rule: names that differ in these two characters collide in metric names.
+    let plain = |name: &TopicName| name.as_str().replace('.', "_");
+    let wanted = plain(name);
+    if wanted.contains('_')
+        && let Some(other) = catalog.keys().find(|other| plain(other) == wanted)
+    {
+        let message = format!("topic {name} collides with topic {other}: '.' and '_' are alike");
+        return Err(Error::new(ErrorKind::InvalidTopic, message));
+    }
+    Ok(())
+}
+
+fn log_config(config: &TopicConfig) -> LogConfig {
+    let size = |name| {
+        config
+            .whole(name)
+            .and_then(|bytes| u64::try_from(bytes).ok())
+    };
+    let segment = size("internal.segment.bytes").or_else(|| size("segment.bytes"));
+    let default = LogConfig::default();
+    LogConfig {
+        segment_bytes: segment.unwrap_or(default.segment_bytes),
+        segment_ms: config.whole("segment.ms").unwrap_or(default.segment_ms),
+        index_interval_bytes: size("index.interval.bytes").unwrap_or(default.index_interval_bytes),
+        retention_bytes: size("retention.bytes"),
+        retention_ms: config.whole("retention.ms").filter(|limit| *limit >= 0),
+        log_append_time: config.value("message.timestamp.type") == "LogAppendTime",
+        delete: config.lists("cleanup.policy", "delete"),
+    }
+}
