@@ -12,6 +12,8 @@ mod cluster;
 pub mod consumer;
 mod embedded;
 pub mod producer;
+#[cfg(test)]
+mod tests;
 
 pub use admin::Admin;
 pub use backend::ClusterBackend;
