@@ -275,7 +275,11 @@ async fn members_share_partitions_and_take_over() {
     cluster.admin().create_topic("t", 4).await.unwrap();
     // The offsets topic is made on another thread: before the time is moved by hand.
     let start = [(tp("t", 0), Offset(0))];
-    cluster.admin().alter_group_offsets("g", start).await.unwrap();
+    cluster
+        .admin()
+        .alter_group_offsets("g", start)
+        .await
+        .unwrap();
     let subscribe = || async {
         let builder = cluster.consumer::<(), i64>().group("g").from_beginning();
         builder.subscribe(["t"]).await.unwrap()
