@@ -27,7 +27,7 @@ pub use dsl::{
 };
 pub use error::{BoxError, Outcome};
 pub use operator::flat_map::Emit;
-pub use runtime::StreamsConfig;
+pub use runtime::{ReadOnlyKeyValueStore, Streams, StreamsConfig, StreamsHandle};
 pub use serdes::Serde;
 pub use testing::TopologyTestDriver;
 pub use topology::Topology;

@@ -3,7 +3,10 @@
 //! Each file under `oracle/` holds a topology in words, Kafka's text of it, and runs: what went
 //! in, what came out at each step, what the stores held at the end.
 
-use std::path::Path;
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at what it did not foresee"
+)]
 
 use headwater_streams::testing::TestRecord;
 use headwater_streams::{Grouped, KTable, StreamsBuilder, TopologyTestDriver};
@@ -12,9 +15,20 @@ use serde_json::Value;
 /// A text that may be null, as the recorded topics hold.
 type Text = Option<String>;
 
+/// Compares the topology with the recorded case of this name.
+macro_rules! check {
+    ($case:literal, $declare:expr) => {
+        check(
+            $case,
+            include_str!(concat!("oracle/", $case, ".json")),
+            $declare,
+        )
+    };
+}
+
 #[test]
 fn word_count() {
-    check("word-count", |b| {
+    check!("word-count", |b| {
         let pieces = b.stream::<str, str>("in").flat_map_values(|value, out| {
             value.split_inclusive('a').for_each(|piece| out.emit(piece));
         });
@@ -28,21 +42,21 @@ fn word_count() {
 
 #[test]
 fn count_by_key() {
-    check("count-by-key", |b| {
+    check!("count-by-key", |b| {
         emitted(&b.stream::<str, str>("in").group_by_key().count("s"));
     });
 }
 
 #[test]
 fn headers_aggregate() {
-    check("headers-aggregate", |b| {
+    check!("headers-aggregate", |b| {
         emitted(&b.stream::<str, str>("in").group_by_key().count("s"));
     });
 }
 
 #[test]
 fn group_by_null() {
-    check("group-by-null", |b| {
+    check!("group-by-null", |b| {
         let groups = b
             .stream::<str, Text>("in")
             .group_by_with(Grouped::from("again"), |_, value: &Text| {
@@ -54,7 +68,7 @@ fn group_by_null() {
 
 #[test]
 fn filter_map_values() {
-    check("filter-map-values", |b| {
+    check!("filter-map-values", |b| {
         b.stream::<str, str>("in")
             .filter(|_, value| value.len() > 3)
             .map_values(|value| value.to_uppercase())
@@ -64,7 +78,7 @@ fn filter_map_values() {
 
 #[test]
 fn filter_not_select_key() {
-    check("filter-not-select-key", |b| {
+    check!("filter-not-select-key", |b| {
         b.stream::<str, Text>("in")
             .filter_not(|_, value| value.as_ref().is_none_or(|text| text.starts_with('a')))
             .select_key(|_, value| value.as_ref().map(|text| text[..1].to_owned()))
@@ -74,7 +88,7 @@ fn filter_not_select_key() {
 
 #[test]
 fn map() {
-    check("map", |b| {
+    check!("map", |b| {
         b.stream::<Text, Text>("in")
             .map(|key, value| (value.clone(), key.cloned().flatten()))
             .to("out");
@@ -83,7 +97,7 @@ fn map() {
 
 #[test]
 fn map_values_with_key() {
-    check("map-values-with-key", |b| {
+    check!("map-values-with-key", |b| {
         b.stream::<Text, Text>("in")
             .map_values_with_key(|key, value| {
                 let text = |text: Option<&Text>| text.cloned().flatten().unwrap_or("null".into());
@@ -95,7 +109,7 @@ fn map_values_with_key() {
 
 #[test]
 fn flat_map_values() {
-    check("flat-map-values", |b| {
+    check!("flat-map-values", |b| {
         b.stream::<str, str>("in")
             .flat_map_values(|value, out| {
                 let pieces: Vec<&str> = value.split('a').collect();
@@ -109,7 +123,7 @@ fn flat_map_values() {
 
 #[test]
 fn flat_map_values_empty() {
-    check("flat-map-values-empty", |b| {
+    check!("flat-map-values-empty", |b| {
         b.stream::<str, str>("in")
             .flat_map_values(|value, out| (0..value.len() % 3).for_each(|_| out.emit(value)))
             .to("out");
@@ -118,7 +132,7 @@ fn flat_map_values_empty() {
 
 #[test]
 fn peek_foreach() {
-    check("peek-foreach", |b| {
+    check!("peek-foreach", |b| {
         let stream = b.stream::<str, str>("in");
         stream.peek(|_, _| ()).filter(|_, _| true).to("out");
         stream.for_each(|_, _| ());
@@ -127,7 +141,7 @@ fn peek_foreach() {
 
 #[test]
 fn merge_two_topics() {
-    check("merge-two-topics", |b| {
+    check!("merge-two-topics", |b| {
         let left = b.stream::<str, str>("left");
         left.merge(&b.stream("right")).to("out");
     });
@@ -135,7 +149,7 @@ fn merge_two_topics() {
 
 #[test]
 fn merge_marked() {
-    check("merge-marked", |b| {
+    check!("merge-marked", |b| {
         let left = b.stream::<Text, Text>("left");
         let left = left.select_key(|_, value| value.as_ref().map(|text| text[..1].to_owned()));
         let merged = left.merge(&b.stream("right"));
@@ -145,7 +159,7 @@ fn merge_marked() {
 
 #[test]
 fn stream_two_topics() {
-    check("stream-two-topics", |b| {
+    check!("stream-two-topics", |b| {
         b.stream::<str, str>(["left", "right"])
             .map_values(|value| value.to_uppercase())
             .to("out");
@@ -160,12 +174,8 @@ fn emitted(table: &KTable<impl headwater_core::serdes::Data + ?Sized, u64>) {
         .to("out");
 }
 
-fn check(case: &str, declare: impl Fn(&StreamsBuilder)) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/oracle")
-        .join(case);
-    let text = std::fs::read_to_string(path.with_extension("json")).unwrap();
-    let golden: Value = serde_json::from_str(&text).unwrap();
+fn check(case: &str, golden: &str, declare: impl Fn(&StreamsBuilder)) {
+    let golden: Value = serde_json::from_str(golden).unwrap();
     let builder = StreamsBuilder::new();
     declare(&builder);
     let topology = builder.build().unwrap();

@@ -109,6 +109,11 @@ impl Collector {
         Ok(())
     }
 
+    /// The topic that is written as `out`.
+    pub(crate) fn topic(&self, out: OutId) -> &TopicName {
+        &self.outs[out.0].topic
+    }
+
     /// The bytes of the sealed batches.
     pub(crate) fn sealed_bytes(&self) -> usize {
         self.sealed_bytes

@@ -8,11 +8,19 @@
 //!       collector           open batches of everything that tasks write
 //! ```
 
+mod app;
 mod collector;
+mod commit;
 mod input;
+mod query;
+mod restore;
 mod task;
+mod thread;
+mod topics;
 
 pub use crate::config::StreamsConfig;
+pub use app::{Streams, StreamsHandle};
+pub use query::ReadOnlyKeyValueStore;
 
 pub(crate) use collector::{Collector, Sealed};
 pub(crate) use input::Input;

@@ -230,11 +230,8 @@ fn oldest(inputs: &[Input], cursors: &[Cursor<'_>]) -> Option<usize> {
         match &cursor.head {
             None if input.lags() => return None,
             None => {}
-            Some(head) => {
-                if oldest.is_none_or(|(_, timestamp)| head.timestamp < timestamp) {
-                    oldest = Some((index, head.timestamp));
-                }
-            }
+            Some(head) if oldest.is_some_and(|(_, timestamp)| timestamp <= head.timestamp) => {}
+            Some(head) => oldest = Some((index, head.timestamp)),
         }
     }
     oldest.map(|(index, _)| index)

@@ -17,13 +17,17 @@ pub struct InputTopic<'a> {
 }
 
 impl<'a> InputTopic<'a> {
-    pub(super) fn new(driver: &'a mut TopologyTestDriver, topic: &str) -> InputTopic<'a> {
+    pub(super) fn new(driver: &'a mut TopologyTestDriver, topic: &str) -> Self {
         let topic = topic.to_owned();
-        InputTopic { driver, topic }
+        Self { driver, topic }
     }
 
     /// A record with this key and value, each `()` or `None` for Kafka's null, a reference or a
     /// number; its time follows with [`Sending::at`].
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "numbers and `()` are passed as they are, references as references"
+    )]
     pub fn send(self, key: impl Lend, value: impl Lend) -> Sending<'a> {
         Sending {
             key: key.bytes(),

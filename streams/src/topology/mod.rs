@@ -11,6 +11,7 @@ mod graph;
 mod instances;
 mod naming;
 
+pub(crate) use build::SubTopology;
 pub use build::Topology;
 pub(crate) use graph::{Graph, Kind, NodeId, Out, OutId, OutKind, StoreSpec};
 pub(crate) use instances::{Instances, make};

@@ -1,0 +1,108 @@
+//! The commit, and where an application goes on after it.
+//!
+//! ```text
+//!   1  flush: tables hand on their changes, changed state goes to the changelogs
+//!   2  produce everything, wait until it is durable
+//!   3  read back what went to the application's repartition topics; again from 1 until nothing
+//!      is left
+//!   4  commit the positions of all inputs to the application's group
+//! ```
+//!
+//! A crash between 2 and 4 leaves results and state that are ahead of the positions: the records
+//! in between are processed again. That is what at least once means.
+
+use headwater_core::Result;
+use headwater_core::client::{CommittedOffset, IsolationLevel, OffsetSpec};
+use headwater_core::types::{Offset, TopicPartition};
+
+use super::thread::StreamThread;
+
+impl StreamThread {
+    pub(super) async fn commit(&mut self) -> Result<()> {
+        let clock = std::sync::Arc::clone(&self.backend.env().clock);
+        if self.uncommitted {
+            loop {
+                self.flush()?;
+                self.produce_all().await?;
+                if !self.drain_own().await? {
+                    break;
+                }
+            }
+            let offsets = self.positions();
+            self.backend
+                .commit_offsets(&self.group, None, offsets)
+                .await?;
+            self.uncommitted = false;
+        }
+        self.last_commit = clock.monotonic();
+        if self.last_commit >= self.last_purge + self.config.purge_interval {
+            self.last_purge = self.last_commit;
+            self.purge().await;
+        }
+        Ok(())
+    }
+
+    fn positions(&self) -> Vec<(TopicPartition, CommittedOffset)> {
+        let inputs = self.tasks.iter().flat_map(|task| &task.inputs);
+        let committed = inputs.map(|input| {
+            let committed = CommittedOffset {
+                offset: input.position,
+                metadata: String::new(),
+            };
+            (input.partition.clone(), committed)
+        });
+        committed.collect()
+    }
+
+    /// Deletes from the repartition topics what is processed and committed. A failure costs only
+    /// space, and the next purge tries again.
+    async fn purge(&mut self) {
+        let inputs = self.tasks.iter().flat_map(|task| &task.inputs);
+        let own = inputs.filter(|input| input.repartition && input.position > 0.into());
+        let before: Vec<_> = own.map(|i| (i.partition.clone(), i.position)).collect();
+        if before.is_empty() {
+            return;
+        }
+        match self.backend.delete_records(&before).await {
+            Ok(answers) => {
+                for error in answers.into_iter().filter_map(Result::err) {
+                    tracing::warn!(%error, "processed records could not be deleted");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "processed records could not be deleted"),
+        }
+    }
+
+    /// Puts every input where the last commit was, or at the beginning.
+    pub(super) async fn seek_to_committed(&mut self) -> Result<()> {
+        let inputs = self.tasks.iter().flat_map(|task| &task.inputs);
+        let partitions: Vec<TopicPartition> = inputs.map(|i| i.partition.clone()).collect();
+        let committed = self
+            .backend
+            .committed_offsets(&self.group, Some(&partitions))
+            .await?;
+        let mut new = Vec::new();
+        for (partition, committed) in committed {
+            match committed {
+                Some(committed) => self.seek(&partition, committed.offset),
+                None => new.push((partition, OffsetSpec::Earliest)),
+            }
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        let isolation = IsolationLevel::ReadUncommitted;
+        let listed = self.backend.list_offsets(&new, isolation).await?;
+        for ((partition, _), listed) in new.into_iter().zip(listed) {
+            let earliest = listed.map_err(|error| error.partition(&partition))?;
+            self.seek(&partition, earliest.offset);
+        }
+        Ok(())
+    }
+
+    fn seek(&mut self, partition: &TopicPartition, offset: Offset) {
+        if let Some(input) = self.input_mut(partition) {
+            input.seek(offset);
+        }
+    }
+}
