@@ -259,6 +259,9 @@ impl BatchHeader {
 
 /// Checks the header and the checksum of the one batch that `bytes` are.
 ///
+/// The base offset and the leader epoch lie outside the checksum: who reads a log back compares
+/// them with what must come next.
+///
 /// # Errors
 /// [`ErrorKind::CorruptMessage`] when it is no batch, or more or less than one, or damaged.
 pub fn check_crc(bytes: &[u8]) -> Result<BatchHeader> {
@@ -573,6 +576,24 @@ mod tests {
         assert_eq!(header.producer_id, 5);
         assert_eq!(header.producer_epoch, 6);
         assert_eq!(header.last_sequence(), 0, "it begins anew");
+    }
+
+    #[test]
+    fn a_batch_that_compaction_emptied_has_no_frame() {
+        for compression in Compression::ALL {
+            let mut bytes = built();
+            bytes.truncate(RECORDS);
+            let length = u32::try_from(RECORDS - LENGTH_FROM).unwrap();
+            put::<BATCH_LENGTH, 4>(&mut bytes, length.to_be_bytes());
+            put::<ATTRIBUTES, 2>(&mut bytes, compression.id().to_be_bytes());
+            put::<RECORD_COUNT, 4>(&mut bytes, [0; 4]);
+            seal(&mut bytes);
+            let header = check_crc(&bytes).unwrap();
+            assert_eq!(header.next_offset(), 3);
+            let mut scratch = Scratch::new();
+            let batch = Batch::parse(&bytes).unwrap();
+            assert!(batch.records(&mut scratch).unwrap().next().is_none());
+        }
     }
 
     #[test]
