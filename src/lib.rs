@@ -23,8 +23,12 @@
 //! struct Order { product: String, pieces: u32 }
 //! stored_as_bincode!(Order);
 //!
-//! fn takes_data<T: Data>() {}
-//! takes_data::<Order>();
+//! # async fn run() -> headwater::Result<()> {
+//! let cluster = Cluster::memory(); // or Cluster::open("data").await?
+//! let orders = cluster.producer::<str, Order>("orders").build().await?;
+//! # drop(orders);
+//! # Ok(())
+//! # }
 //! ```
 
 pub use headwater_core::client::Cluster;

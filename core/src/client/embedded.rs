@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
 use super::backend::ClusterBackend;
-use crate::broker::{Broker, BrokerConfig};
+use crate::broker::Broker;
+pub use crate::broker::BrokerConfig;
 use crate::env::Env;
 use crate::error::Result;
 use crate::request::{

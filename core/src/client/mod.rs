@@ -18,6 +18,7 @@ mod tests;
 pub use admin::Admin;
 pub use backend::ClusterBackend;
 pub use cluster::{Cluster, ClusterBuilder};
+pub use embedded::BrokerConfig;
 
 pub use crate::request::{
     Acks, CommittedOffset, ConfigEntry, FetchPartition, FetchRequest, Fetched, IsolationLevel,

@@ -1,12 +1,17 @@
 //! Producer, consumer and admin together, on a cluster in memory.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "users of a cluster have tasks of their own"
+)]
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::consumer::AutoOffsetReset;
 use super::producer::{ProducerConfig, ProducerRecord};
 use super::{Acks, Cluster, NewTopic, OffsetSpec};
-use crate::broker::BrokerConfig;
+use crate::client::BrokerConfig;
 use crate::env::{Env, ManualClock};
 use crate::error::ErrorKind;
 use crate::types::{Offset, Partition, Timestamp, TopicName, TopicPartition};
