@@ -48,11 +48,6 @@ impl Requests {
         self.done.notify_waiters();
     }
 
-    /// Has the worker look around, as when the store begins to close.
-    pub(crate) fn wake(&self) {
-        self.bell.notify_one();
-    }
-
     async fn next(&self) -> Option<u64> {
         loop {
             {
@@ -105,8 +100,8 @@ pub(crate) async fn run(shared: Arc<Shared>, ring: Arc<Ring>) {
             Ok(()) => lock(&shared.checkpoints.state).served = number,
             Err(error) if is_full(&error) && !shared.closing.load(Ordering::Acquire) => {
                 shared.disk_full.store(true, Ordering::Relaxed);
-                shared.pause(&shared.checkpoints.bell).await;
-                shared.checkpoints.request();
+                shared.pause().await;
+                continue;
             }
             Err(error) => shared.fail(&error),
         }

@@ -29,8 +29,8 @@ use crate::types::{LeaderEpoch, Offset, TopicId};
 const RUN_BYTES_MAX: usize = 4 << 20;
 /// Written bytes after which the operating system is told to begin writing them back.
 const WRITE_BACK_BYTES: u64 = 16 << 20;
-/// How long the flush worker waits before it tries a full disk again.
-const FULL_DISK_PAUSE: Duration = Duration::from_secs(1);
+/// How long the workers wait before they try a full disk again.
+const FULL_DISK_PAUSE: Duration = Duration::from_millis(100);
 
 /// What waits for the flush worker.
 #[derive(Debug, Default)]
@@ -89,18 +89,17 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         }
         if full {
             tracing::error!(dir = %shared.dir.display(), "the disk is full: writes are refused");
-            shared.pause(&shared.flush.bell).await;
+            shared.pause().await;
             logs.iter().for_each(|log| log.list_for_flush(0, true));
         }
     }
 }
 
 impl Shared {
-    /// Waits before a full disk is tried again, or until the bell rings.
-    pub(crate) async fn pause(&self, bell: &Notify) {
+    /// Waits before a full disk is tried again.
+    pub(crate) async fn pause(&self) {
         let deadline = self.env.clock.monotonic() + FULL_DISK_PAUSE;
-        let bell = std::pin::pin!(bell.notified());
-        drop(futures_util::future::select(self.env.clock.sleep_until(deadline), bell).await);
+        self.env.clock.sleep_until(deadline).await;
     }
 }
 

@@ -40,12 +40,9 @@ impl DataFolder {
     /// [`ErrorKind::UnsupportedFormat`] when a newer or foreign program wrote it,
     /// [`ErrorKind::Io`] when it cannot be written.
     pub fn open(env: &Env, dir: &Path) -> Result<Self> {
-        let storage = &*env.storage;
-        storage
-            .create_dir_all(dir)
-            .map_err(|error| Error::io("make the data folder", dir, error))?;
+        make_durably(env, dir)?;
         let lock = Self::lock(env, dir)?;
-        let cluster_id = match read_whole(storage, &dir.join(META))? {
+        let cluster_id = match read_whole(&*env.storage, &dir.join(META))? {
             Some(bytes) => parse_meta(&bytes).map_err(|error| error.path(&dir.join(META)))?,
             None => Self::found(env, dir)?,
         };
@@ -105,13 +102,38 @@ impl DataFolder {
         let cluster_id = env.random.uuid();
         let text = format!("version={FORMAT_VERSION}\ncluster.id={cluster_id}\n");
         replace_whole(&*env.storage, dir, META, text.as_bytes())?;
-        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            env.storage
-                .sync_dir(parent)
-                .map_err(|error| Error::io("sync the folder", parent, error))?;
-        }
+        sync_parent(env, dir)?;
         Ok(cluster_id)
     }
+}
+
+/// Makes the folder and those above it; their names are durable when it returns.
+fn make_durably(env: &Env, dir: &Path) -> Result<()> {
+    let storage = &*env.storage;
+    let missing = |dir: &&Path| {
+        let listed = storage.list(dir);
+        listed.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    };
+    let made: Vec<_> = dir
+        .ancestors()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .take_while(missing)
+        .collect();
+    storage
+        .create_dir_all(dir)
+        .map_err(|error| Error::io("make the data folder", dir, error))?;
+    made.into_iter().try_for_each(|made| sync_parent(env, made))
+}
+
+/// Makes a folder's own name durable.
+fn sync_parent(env: &Env, dir: &Path) -> Result<()> {
+    let parent = match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    env.storage
+        .sync_dir(parent)
+        .map_err(|error| Error::io("sync the folder", parent, error))
 }
 
 fn tmp_name() -> String {

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::flush::is_full;
 use crate::log::journal_format::{EntryHead, encode_group, group_len};
 use crate::log::partition_log::PartitionLog;
 use crate::log::store::Shared;
@@ -220,11 +221,24 @@ impl Journal {
     /// Serves the queue until it is closed and empty, or the disk fails.
     pub(crate) async fn run(mut self) {
         while let Some(items) = self.gather().await {
-            let outcome = match self.shared.failure() {
-                Some(failure) => Err(failure),
-                None => self.commit(&items).await,
-            };
+            let outcome = self.commit_when_possible(&items).await;
             self.answer(items, outcome);
+        }
+    }
+
+    /// Commits a group; while the disk is full, those who wait for it wait on.
+    async fn commit_when_possible(&mut self, items: &[JournalItem]) -> Result<()> {
+        loop {
+            if let Some(failure) = self.shared.failure() {
+                return Err(failure);
+            }
+            match self.commit(items).await {
+                Err(error) if is_full(&error) && !self.shared.closing.load(Ordering::Acquire) => {
+                    self.shared.disk_full.store(true, Ordering::Relaxed);
+                    self.shared.pause().await;
+                }
+                outcome => return outcome,
+            }
         }
     }
 
@@ -316,6 +330,9 @@ impl Journal {
         queue.grow.store(fast, Ordering::Relaxed);
         let other = &self.ring.files[1 - self.active];
         let needed = other.last_sequence.load(Ordering::Acquire);
+        if queue.retired.load(Ordering::Acquire) < needed {
+            self.shared.request_checkpoint();
+        }
         loop {
             let retired = queue.retired_bell.notified();
             if queue.retired.load(Ordering::Acquire) >= needed {
@@ -324,7 +341,6 @@ impl Journal {
             if let Some(failure) = self.shared.failure() {
                 return Err(failure);
             }
-            self.shared.request_checkpoint();
             retired.await;
         }
         self.active = 1 - self.active;

@@ -272,7 +272,7 @@ impl Scan<'_> {
             .map_or(saved.recovery_point, |first| first.base);
         let mut kept = Vec::new();
         for (base, len) in files {
-            if base < first || (len == 0 && base > saved.recovery_point) {
+            if base < first || (len == 0 && base >= saved.recovery_point) {
                 for path in [
                     log_file(&self.dir, base),
                     index_file(&self.dir, base),
@@ -348,6 +348,11 @@ impl Scan<'_> {
             }
             file.sync()
                 .map_err(|error| Error::io("sync the segment", &path, error))?;
+            if segment.size == 0 {
+                // Nothing of it is left; the next append makes a segment of its own accord.
+                remove_if_there(self.storage, &path)?;
+                continue;
+            }
             (segment.written, segment.synced) = (segment.size, segment.size);
             saved.segments.push(segment.to_checkpoint());
             scanned.push(segment);

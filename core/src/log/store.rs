@@ -242,7 +242,6 @@ impl LogStore {
         let mut logs: Vec<_> = lock(&shared.partitions).values().cloned().collect();
         logs.sort_by_key(|log| log.serial);
         shared.closing.store(true, Ordering::Release);
-        shared.checkpoints.wake();
         shared.journal.close();
         let mut workers = std::mem::take(&mut *lock(&self.workers)).into_iter();
         if !shared.options.durable {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::*;
-use crate::env::{Env, Simulation};
+use crate::env::{Clock, Env, Simulation};
 use crate::error::{ErrorKind, Result};
+use crate::log::*;
 use crate::record::{Batch, BatchBuilder, BatchHeader, BatchOptions, Headers, Limits, Scratch};
 use crate::storage::{MemoryStorage, OpenMode, Storage};
 use crate::types::{Offset, Partition, Timestamp, TopicId, TopicName, TopicPartition};
@@ -76,7 +76,7 @@ impl World {
 
     fn log(&self, partition: i32) -> Arc<PartitionLog> {
         let store = &self.life.as_ref().unwrap().1;
-        store.partition(id(), Partition(partition)).unwrap()
+        store.partition(topic_id(), Partition(partition)).unwrap()
     }
 
     fn close(&mut self) {
@@ -101,21 +101,20 @@ impl World {
     }
 }
 
-fn id() -> TopicId {
+pub(super) fn topic_id() -> TopicId {
     TopicId(uuid::Uuid::from_u128(5))
 }
 
-fn spec(partition: i32, config: LogConfig) -> PartitionSpec {
+pub(super) fn spec(partition: i32, config: LogConfig) -> PartitionSpec {
     let topic = TopicName::new("t").unwrap();
     PartitionSpec {
-        id: id(),
+        id: topic_id(),
         partition: TopicPartition::new(topic, Partition(partition)),
         config,
     }
 }
 
-fn batch(values: &[String], simulation: &Simulation) -> (Bytes, BatchHeader) {
-    use crate::env::Clock;
+pub(super) fn batch(values: &[String], simulation: &Simulation) -> (Bytes, BatchHeader) {
     let now = simulation.clock().now();
     let mut builder = BatchBuilder::new(BatchOptions::default());
     for value in values {
@@ -129,7 +128,7 @@ fn batch(values: &[String], simulation: &Simulation) -> (Bytes, BatchHeader) {
 }
 
 /// All values from `from` on, with their offsets.
-fn read_all(log: &PartitionLog, from: Offset, max_bytes: usize) -> Vec<(i64, String)> {
+pub(super) fn read_all(log: &PartitionLog, from: Offset, max_bytes: usize) -> Vec<(i64, String)> {
     let mut values = Vec::new();
     let mut offset = from;
     let mut scratch = Scratch::new();
@@ -258,6 +257,7 @@ impl Model {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "an arm for each kind of step")]
 fn run(steps: Vec<Step>) {
     let mut world = World::small();
     let mut models = [Model::default(), Model::default()];
@@ -437,7 +437,6 @@ fn old_segments_go_by_age_and_by_size() {
         ..world.config.clone()
     };
     log.set_config(config);
-    use crate::env::Clock;
     assert!(log.retain(world.sim().clock().now()) > 0);
     assert!((5_000..7_000).contains(&log.size()), "{}", log.size());
     let start = log.positions().log_start;
@@ -483,10 +482,7 @@ fn old_segments_go_by_age_and_by_size() {
 #[test]
 fn a_time_finds_its_record() {
     let mut world = World::small();
-    let start = {
-        use crate::env::Clock;
-        world.sim().clock().now()
-    };
+    let start = { world.sim().clock().now() };
     for _ in 0..40 {
         world
             .sim()
