@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use super::consumer::AutoOffsetReset;
 use super::producer::{ProducerConfig, ProducerRecord};
-use super::{Acks, Cluster, NewTopic, OffsetSpec};
-use crate::client::BrokerConfig;
+use super::{Acks, BrokerConfig, Cluster, NewTopic, OffsetSpec};
 use crate::env::{Env, ManualClock};
 use crate::error::ErrorKind;
 use crate::types::{Offset, Partition, Timestamp, TopicName, TopicPartition};
