@@ -10,6 +10,7 @@
 //! | send records | [`Producer`](client::producer::Producer) |
 //! | read records | [`Consumer`](client::consumer::Consumer) |
 //! | compute over topics | [`StreamsBuilder`](streams::StreamsBuilder) |
+//! | run a topology | [`Streams`](streams::Streams) |
 //! | test a topology | [`TopologyTestDriver`](streams::TopologyTestDriver) |
 //! | make topics, see what there is | [`Admin`](client::Admin) |
 //! | store a type of your own | [`stored_as_json!`], [`stored_as_bincode!`] |
@@ -44,7 +45,8 @@ pub mod prelude {
     pub use crate::client::{Acks, Admin, Cluster, IsolationLevel, NewTopic, OffsetSpec};
     pub use crate::serdes::Data;
     pub use crate::streams::{Consumed, Grouped, KStream, KTable, Materialized, Produced};
-    pub use crate::streams::{Emit, StreamsBuilder, StreamsConfig, Topology, TopologyTestDriver};
+    pub use crate::streams::{Emit, Streams, StreamsBuilder, StreamsConfig, Topology};
+    pub use crate::streams::{StreamsHandle, TopologyTestDriver};
     pub use crate::types::{Offset, Partition, Timestamp, TopicName, TopicPartition};
     pub use crate::{stored_as_bincode, stored_as_json};
 }

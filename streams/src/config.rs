@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The settings of a `Streams` application; plain data with defaults.
+/// The settings of a [`Streams`](crate::Streams) application; plain data with defaults.
 ///
 /// ```
 /// use headwater_streams::StreamsConfig;
