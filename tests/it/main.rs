@@ -1,4 +1,9 @@
 //! Tests of the whole, through the facade: one binary, a module for each feature.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at what it did not foresee"
+)]
+
 mod examples;
 mod produce_consume;

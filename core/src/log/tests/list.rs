@@ -207,15 +207,20 @@ fn step() -> impl Strategy<Value = Step> {
     let partition = 0..2_i32;
     prop_oneof![
         6 => (partition.clone(), 1..5_usize, 0..400_usize, durability()).prop_map(
-            |(partition, count, len, durability)| Step::Append { partition, count, len, durability }),
+            |(partition, count, len, durability)| {
+                Step::Append { partition, count, len, durability }
+            }),
         3 => (partition.clone(), 1..5_usize, 0..4000_usize, durability()).prop_map(
-            |(partition, count, len, durability)| Step::Start { partition, count, len, durability }),
+            |(partition, count, len, durability)| {
+                Step::Start { partition, count, len, durability }
+            }),
         1 => (0..20_u64).prop_map(|millis| Step::Wait { millis }),
         3 => (partition.clone(), any::<usize>(), 1..3000_usize).prop_map(
             |(partition, at, max_bytes)| Step::Read { partition, at, max_bytes }),
         1 => (partition.clone(), any::<usize>()).prop_map(
             |(partition, at)| Step::DeleteBefore { partition, at }),
-        1 => (partition, any::<usize>()).prop_map(|(partition, at)| Step::Truncate { partition, at }),
+        1 => (partition, any::<usize>()).prop_map(
+            |(partition, at)| Step::Truncate { partition, at }),
         1 => Just(Step::Reopen),
         1 => Just(Step::Kill),
     ]
@@ -363,7 +368,11 @@ fn run(steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 300,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn a_log_is_a_list(steps in prop::collection::vec(step(), 1..40)) {
