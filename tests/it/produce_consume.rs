@@ -143,11 +143,12 @@ async fn a_folder_survives_and_belongs_to_one() {
     let cluster = Cluster::open(dir.path()).await.unwrap();
     let producer = cluster.producer::<str, str>("t").build().await.unwrap();
     for number in 0..100 {
-        producer
+        let sending = producer
             .send("k", &format!("v{number}"))
             .queued()
             .await
             .unwrap();
+        drop(sending);
     }
     producer.close().await.unwrap();
     let second = Cluster::open(dir.path()).await.unwrap_err();
