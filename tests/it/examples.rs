@@ -53,3 +53,14 @@ fn event_sourcing_rebuilds_its_accounts() {
         "{second}"
     );
 }
+
+#[test]
+fn wordcount_counts_the_bundled_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let first = run("wordcount", &[Path::new("--data"), &data]);
+    assert_eq!(first.lines().count(), 21, "{first}");
+    assert!(first.lines().nth(1).unwrap().ends_with("  the"), "{first}");
+    // The same text adds nothing.
+    assert_eq!(run("wordcount", &[Path::new("--data"), &data]), first);
+}

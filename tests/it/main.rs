@@ -7,3 +7,4 @@
 
 mod examples;
 mod produce_consume;
+mod wordcount;

@@ -162,6 +162,12 @@ impl StreamsHandle {
         self.processed.load(Ordering::Relaxed)
     }
 
+    /// The counter behind [`StreamsHandle::records_processed`], to be shown while it moves.
+    #[must_use]
+    pub fn records_processed_counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.processed)
+    }
+
     /// Waits until the application has ended by itself, which only a failure makes it do.
     ///
     /// # Errors

@@ -1,0 +1,248 @@
+//! Applications on a cluster in memory: results, commits, restarts, failures.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at what it did not foresee"
+)]
+
+use std::collections::BTreeMap;
+
+use headwater_core::ErrorKind;
+use headwater_core::client::producer::ProducerRecord;
+use headwater_core::client::{Cluster, OffsetSpec};
+use headwater_core::types::{Partition, TopicName, TopicPartition};
+use headwater_streams::{Streams, StreamsBuilder, StreamsConfig, StreamsHandle, Topology, map};
+
+fn word_count() -> Topology {
+    let builder = StreamsBuilder::new();
+    builder
+        .stream::<(), str>("text")
+        .flat_map_values(|line, out| line.split_whitespace().for_each(|word| out.emit(word)))
+        .group_by_ref(|_, word| word)
+        .count("word-counts")
+        .to_stream()
+        .to("counts");
+    builder.build().unwrap()
+}
+
+async fn say(cluster: &Cluster, lines: &[&str]) {
+    let producer = cluster.producer::<(), str>("text").build().await.unwrap();
+    for line in lines {
+        drop(producer.send_record(ProducerRecord::keyless(*line)));
+    }
+    producer.close().await.unwrap();
+}
+
+async fn counts(app: &StreamsHandle) -> BTreeMap<String, u64> {
+    let store = app.store::<str, u64>("word-counts").unwrap();
+    let all = store.all().await.unwrap();
+    all.into_iter()
+        .map(|(word, count, _)| (word, count))
+        .collect()
+}
+
+/// What a reader of the topic sees: the latest value of each key, and the number of records.
+async fn read(cluster: &Cluster, topic: &str) -> (BTreeMap<String, u64>, usize) {
+    let partitions = cluster
+        .admin()
+        .describe_topic(topic)
+        .await
+        .unwrap()
+        .partitions;
+    let topic = TopicName::new(topic).unwrap();
+    let mut map = BTreeMap::new();
+    let mut records = 0;
+    for partition in (0..partitions).map(Partition) {
+        let partition = TopicPartition::new(topic.clone(), partition);
+        let end = cluster
+            .admin()
+            .list_offset(&partition, OffsetSpec::Latest)
+            .await
+            .unwrap();
+        let consumer = cluster.consumer::<String, u64>();
+        let mut consumer = consumer.from_beginning().assign([partition]).await.unwrap();
+        for _ in 0..end.offset.0 {
+            let record = consumer.next().await.unwrap().unwrap();
+            map.insert(record.key, record.value);
+            records += 1;
+        }
+    }
+    (map, records)
+}
+
+#[tokio::test]
+async fn words_are_counted_and_a_restart_goes_on() {
+    let cluster = Cluster::memory();
+    say(&cluster, &["to be or", "not to be"]).await;
+    let app = Streams::new("wc", word_count())
+        .start(&cluster)
+        .await
+        .unwrap();
+    app.caught_up().await.unwrap();
+    let expected = map! { "be" => 2, "not" => 1, "or" => 1, "to" => 2 };
+    assert_eq!(counts(&app).await, expected);
+    let store = app.store::<str, u64>("word-counts").unwrap();
+    assert_eq!(store.get("to").await.unwrap(), Some(2));
+    assert_eq!(store.get("whale").await.unwrap(), None);
+    // The changes waited for the commit: one record a word.
+    assert_eq!(read(&cluster, "counts").await, (expected.clone(), 4));
+    app.close().await.unwrap();
+
+    say(&cluster, &["to whom"]).await;
+    let app = Streams::new("wc", word_count())
+        .start(&cluster)
+        .await
+        .unwrap();
+    app.caught_up().await.unwrap();
+    let expected = map! { "be" => 2, "not" => 1, "or" => 1, "to" => 3, "whom" => 1 };
+    assert_eq!(counts(&app).await, expected);
+    assert_eq!(read(&cluster, "counts").await, (expected, 6));
+    // One line of the text, and its two words from the repartition topic.
+    assert_eq!(app.records_processed(), 3);
+    app.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn without_a_cache_each_change_is_handed_on() {
+    let cluster = Cluster::memory();
+    say(&cluster, &["a b a a"]).await;
+    let config = StreamsConfig {
+        cache_bytes_max: 0,
+        batch_bytes_max: 100,
+        produce_bytes_max: 200,
+        ..StreamsConfig::default()
+    };
+    let app = Streams::new("wc", word_count()).with_config(config);
+    let app = app.start(&cluster).await.unwrap();
+    app.caught_up().await.unwrap();
+    assert_eq!(
+        read(&cluster, "counts").await,
+        (map! { "a" => 3, "b" => 1 }, 4)
+    );
+    app.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn equal_keys_meet_in_one_of_many_tasks() {
+    let cluster = Cluster::memory();
+    cluster.admin().create_topic("text", 3).await.unwrap();
+    let lines: Vec<String> = (0..300)
+        .map(|n| format!("w{} x{}", n % 7, n % 11))
+        .collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let mut expected = BTreeMap::new();
+    for word in lines.iter().flat_map(|line| line.split(' ')) {
+        *expected.entry(word.to_owned()).or_insert(0) += 1;
+    }
+    for part in lines.chunks(100) {
+        say(&cluster, part).await;
+    }
+    let config = StreamsConfig {
+        batch_bytes_max: 200,
+        produce_bytes_max: 1000,
+        fetch_bytes_max: 300,
+        ..StreamsConfig::default()
+    };
+    let app = Streams::new("wc", word_count()).with_config(config.clone());
+    let app = app.start(&cluster).await.unwrap();
+    app.caught_up().await.unwrap();
+    assert_eq!(counts(&app).await, expected);
+    let store = app.store::<str, u64>("word-counts").unwrap();
+    for (word, count) in &expected {
+        assert_eq!(store.get(word).await.unwrap(), Some(*count), "{word}");
+    }
+    app.close().await.unwrap();
+    let app = Streams::new("wc", word_count()).with_config(config);
+    let app = app.start(&cluster).await.unwrap();
+    assert_eq!(
+        counts(&app).await,
+        expected,
+        "restored from three changelogs"
+    );
+    app.close().await.unwrap();
+    assert_eq!(read(&cluster, "counts").await.0, expected);
+}
+
+#[tokio::test]
+async fn run_ends_when_it_is_told_to() {
+    let cluster = Cluster::memory();
+    say(&cluster, &["a"]).await;
+    let app = Streams::new("wc", word_count());
+    app.run(&cluster, std::future::ready(())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failure_says_where_it_was() {
+    let cluster = Cluster::memory();
+    say(&cluster, &["1", "2", "x", "4"]).await;
+    let builder = StreamsBuilder::new();
+    builder
+        .stream::<(), str>("text")
+        .try_map_values(|text| text.parse::<u64>())
+        .to("numbers");
+    let app = Streams::new("numbers", builder.build().unwrap());
+    let error = app
+        .run(&cluster, std::future::pending::<()>())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ProcessingFailed);
+    assert_eq!(error.topic_partition().unwrap().to_string(), "text-0");
+    assert_eq!(error.at_offset().unwrap(), 2);
+    let text = error.to_string();
+    assert!(text.contains("KSTREAM-MAPVALUES-0000000001"), "{text}");
+    assert!(text.contains("invalid digit"), "{text}");
+}
+
+#[tokio::test]
+async fn a_panic_of_a_closure_ends_the_application_with_an_error() {
+    let cluster = Cluster::memory();
+    say(&cluster, &["1"]).await;
+    let builder = StreamsBuilder::new();
+    builder.stream::<(), str>("text").for_each(|_, _| {
+        assert!(std::hint::black_box(false), "a closure that panics");
+    });
+    let app = Streams::new("numbers", builder.build().unwrap())
+        .start(&cluster)
+        .await
+        .unwrap();
+    let error = app.caught_up().await.unwrap_err();
+    assert!(error.to_string().contains("panicked"), "{error}");
+    assert!(app.close().await.is_err());
+}
+
+#[tokio::test]
+async fn a_changed_number_of_partitions_is_refused_with_the_cure() {
+    let cluster = Cluster::memory();
+    say(&cluster, &["a"]).await;
+    let app = Streams::new("wc", word_count())
+        .start(&cluster)
+        .await
+        .unwrap();
+    app.close().await.unwrap();
+    cluster.admin().create_partitions("text", 2).await.unwrap();
+    let error = Streams::new("wc", word_count())
+        .start(&cluster)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidTopology);
+    assert!(
+        error
+            .to_string()
+            .contains("has 1 partitions, the topology needs 2"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_store_is_asked_by_its_name_and_types() {
+    let cluster = Cluster::memory();
+    let app = Streams::new("wc", word_count())
+        .start(&cluster)
+        .await
+        .unwrap();
+    let error = app.store::<str, u64>("words").unwrap_err();
+    assert!(error.to_string().contains("word-counts"), "{error}");
+    let error = app.store::<str, i32>("word-counts").unwrap_err();
+    assert!(error.to_string().contains("<str, u64>"), "{error}");
+    app.close().await.unwrap();
+}
