@@ -9,11 +9,13 @@ fn run(example: &str, arguments: &[&Path]) -> String {
         .args(["run", "--quiet", "--example", example, "--"])
         .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
+        .output();
+    let Ok(output) = output else {
+        panic!("{example} could not be run: {output:?}");
+    };
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{example} failed: {errors}");
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 #[test]

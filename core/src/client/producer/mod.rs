@@ -18,4 +18,4 @@ mod sending;
 pub use config::ProducerConfig;
 pub use producer_client::{Producer, ProducerBuilder};
 pub use record::ProducerRecord;
-pub use sending::{Ack, Sending};
+pub use sending::{Ack, Delivery, Sending};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use super::accumulator::Place;
 use crate::error::{Error, ErrorKind, Result};
@@ -34,14 +34,44 @@ pub(super) type Waiting = Pin<Box<dyn Future<Output = Result<Place>> + Send>>;
 
 enum State {
     Waiting(Waiting),
-    Placed { place: Place, slot: Option<usize> },
+    Placed(Delivery),
     Failed(Error),
     Taken,
 }
 
+/// A record that is in its batch; await it for the [`Ack`], or drop it: the record is sent anyway.
+#[derive(Debug)]
+pub struct Delivery {
+    place: Place,
+    /// Where our waker lies in the batch's completion.
+    slot: Option<usize>,
+}
+
+impl Future for Delivery {
+    type Output = Result<Ack>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { place, slot } = &mut *self;
+        place.completion.poll(slot, context).map(|result| {
+            let produced = result?;
+            Ok(Ack {
+                partition: place.partition,
+                offset: match produced.base_offset {
+                    base if base.value() < 0 => base,
+                    base => base.plus(i64::from(place.index)),
+                },
+                timestamp: match produced.log_append_time {
+                    Timestamp::NONE => place.timestamp,
+                    time => time,
+                },
+            })
+        })
+    }
+}
+
 impl Sending {
     pub(super) fn placed(place: Place) -> Self {
-        let state = State::Placed { place, slot: None };
+        let state = State::Placed(Delivery { place, slot: None });
         Self { state }
     }
 
@@ -56,36 +86,37 @@ impl Sending {
     }
 
     /// Waits until the record is in a batch: the producer's back-pressure, without waiting for the
-    /// answer. What is returned resolves to the [`Ack`] and may be dropped.
+    /// answer, which what is returned resolves to.
     ///
     /// # Errors
     /// When the record cannot be sent: too large, no room within `max_block`, refused by the serde.
-    pub async fn queued(mut self) -> Result<Self> {
+    pub async fn queued(mut self) -> Result<Delivery> {
         std::future::poll_fn(|context| self.poll_place(context)).await?;
-        Ok(self)
+        match self.state {
+            State::Placed(delivery) => Ok(delivery),
+            State::Waiting(_) | State::Failed(_) | State::Taken => Err(ended()),
+        }
     }
 
     fn poll_place(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
-        match &mut self.state {
-            State::Waiting(waiting) => match waiting.as_mut().poll(context) {
-                Poll::Pending => Poll::Pending,
+        match std::mem::replace(&mut self.state, State::Taken) {
+            State::Waiting(mut waiting) => match waiting.as_mut().poll(context) {
+                Poll::Pending => {
+                    self.state = State::Waiting(waiting);
+                    Poll::Pending
+                }
                 Poll::Ready(Ok(place)) => {
-                    self.state = State::Placed { place, slot: None };
+                    self.state = State::Placed(Delivery { place, slot: None });
                     Poll::Ready(Ok(()))
                 }
-                Poll::Ready(Err(error)) => {
-                    self.state = State::Taken;
-                    Poll::Ready(Err(error))
-                }
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             },
-            State::Placed { .. } => Poll::Ready(Ok(())),
-            State::Failed(_) | State::Taken => {
-                let state = std::mem::replace(&mut self.state, State::Taken);
-                Poll::Ready(Err(match state {
-                    State::Failed(error) => error,
-                    _ => Error::new(ErrorKind::InvalidRequest, "a send's future ended before"),
-                }))
+            State::Placed(delivery) => {
+                self.state = State::Placed(delivery);
+                Poll::Ready(Ok(()))
             }
+            State::Failed(error) => Poll::Ready(Err(error)),
+            State::Taken => Poll::Ready(Err(ended())),
         }
     }
 }
@@ -94,38 +125,30 @@ impl Future for Sending {
     type Output = Result<Ack>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.poll_place(context) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            Poll::Ready(Ok(())) => {}
+        if let Err(error) = ready!(self.poll_place(context)) {
+            return Poll::Ready(Err(error));
         }
-        let State::Placed { place, slot } = &mut self.state else {
-            return Poll::Pending;
+        let State::Placed(delivery) = &mut self.state else {
+            return Poll::Ready(Err(ended()));
         };
-        let Poll::Ready(result) = place.completion.poll(slot, context) else {
-            return Poll::Pending;
-        };
-        let ack = result.map(|produced| Ack {
-            partition: place.partition,
-            offset: match produced.base_offset {
-                base if base.value() < 0 => base,
-                base => base.plus(i64::from(place.index)),
-            },
-            timestamp: match produced.log_append_time {
-                Timestamp::NONE => place.timestamp,
-                time => time,
-            },
-        });
+        let ack = ready!(Pin::new(delivery).poll(context));
         self.state = State::Taken;
         Poll::Ready(ack)
     }
+}
+
+fn ended() -> Error {
+    Error::new(
+        ErrorKind::InvalidRequest,
+        "a send's future was awaited after its end",
+    )
 }
 
 impl fmt::Debug for Sending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.state {
             State::Waiting(_) => "Sending(waits for room)",
-            State::Placed { .. } => "Sending(in a batch)",
+            State::Placed(_) => "Sending(in a batch)",
             State::Failed(_) => "Sending(failed)",
             State::Taken => "Sending(answered)",
         })
