@@ -158,7 +158,6 @@ async fn a_folder_survives_and_belongs_to_one() {
         "{second}"
     );
     cluster.close().await.unwrap();
-    drop((cluster, second));
     let text = format!("headwater:{}", dir.path().display());
     let cluster = Cluster::open_text(&text).await.unwrap();
     let end = cluster

@@ -79,6 +79,7 @@ impl Broker {
             return Ok(());
         }
         self.closing.notify_one();
+        self.topics.close().await;
         let logs = Arc::clone(&self.logs);
         super::offload_async(&self.env, "close the data folder", async move {
             logs.close().await

@@ -1,7 +1,10 @@
 //! The topics of a broker: made, altered, deleted one change at a time, looked up by everybody.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
+
+use tokio::sync::MutexGuard;
 
 use super::catalog::{self, Catalog, Entry};
 use super::topic_config::TopicConfig;
@@ -39,6 +42,8 @@ pub(super) struct Topics {
     by_name: RwLock<HashMap<TopicName, Arc<Topic>>>,
     /// What is on disk; held while it changes, so that changes come one after the other.
     catalog: tokio::sync::Mutex<Catalog>,
+    /// Set under the lock of `catalog`: the folder belongs to others from then on.
+    closed: AtomicBool,
 }
 
 impl Topics {
@@ -50,6 +55,7 @@ impl Topics {
             logs,
             by_name: RwLock::default(),
             catalog: tokio::sync::Mutex::default(),
+            closed: AtomicBool::new(false),
         };
         for (name, entry) in &catalog {
             topics.install(name, entry);
@@ -58,6 +64,20 @@ impl Topics {
             catalog: tokio::sync::Mutex::new(catalog),
             ..topics
         }
+    }
+
+    /// Waits for the change that is under way, and lets no other begin.
+    pub(super) async fn close(&self) {
+        let _changes = self.catalog.lock().await;
+        self.closed.store(true, Ordering::Release);
+    }
+
+    async fn changing(&self) -> Result<MutexGuard<'_, Catalog>> {
+        let catalog = self.catalog.lock().await;
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Closed, "the cluster is closed"));
+        }
+        Ok(catalog)
     }
 
     pub(super) fn find(&self, name: &TopicName) -> Option<Arc<Topic>> {
@@ -93,7 +113,7 @@ impl Topics {
         default_partitions: i32,
         validate_only: bool,
     ) -> Result<Vec<Result<TopicMetadata>>> {
-        let mut catalog = self.catalog.lock().await;
+        let mut catalog = self.changing().await?;
         let mut next = catalog.clone();
         let mut answers = Vec::with_capacity(wanted.len());
         for new in wanted {
@@ -114,7 +134,7 @@ impl Topics {
 
     /// Deletes topics: out of the catalog first, then their files.
     pub(super) async fn delete(&self, names: &[TopicName]) -> Result<Vec<Result<()>>> {
-        let mut catalog = self.catalog.lock().await;
+        let mut catalog = self.changing().await?;
         let mut next = catalog.clone();
         let mut gone = Vec::new();
         let answers = names.iter().map(|name| {
@@ -148,7 +168,7 @@ impl Topics {
 
     /// Raises the number of partitions.
     pub(super) async fn grow(&self, name: &TopicName, total: i32) -> Result<()> {
-        let mut catalog = self.catalog.lock().await;
+        let mut catalog = self.changing().await?;
         let topic = self.topic(name)?;
         let current = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
         if total <= current || total > PARTITIONS_MAX || name.is_internal() {
@@ -172,7 +192,7 @@ impl Topics {
         name: &TopicName,
         changes: Vec<(String, Option<String>)>,
     ) -> Result<()> {
-        let mut catalog = self.catalog.lock().await;
+        let mut catalog = self.changing().await?;
         let topic = self.topic(name)?;
         let changed = Entry {
             id: topic.id,

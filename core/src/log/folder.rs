@@ -12,11 +12,13 @@
 //! ```
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::checkpoint::{read_whole, replace_whole};
 use crate::storage::{Lock, LockError};
+use crate::sync::lock;
 
 /// The version of the folder's layout that this program writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -28,8 +30,8 @@ pub struct DataFolder {
     pub(crate) env: Env,
     pub(crate) dir: PathBuf,
     cluster_id: uuid::Uuid,
-    /// Held until the folder is dropped.
-    _lock: Box<dyn Lock>,
+    /// Held until the folder is released or dropped.
+    lock: Mutex<Option<Box<dyn Lock>>>,
 }
 
 impl DataFolder {
@@ -41,7 +43,7 @@ impl DataFolder {
     /// [`ErrorKind::Io`] when it cannot be written.
     pub fn open(env: &Env, dir: &Path) -> Result<Self> {
         make_durably(env, dir)?;
-        let lock = Self::lock(env, dir)?;
+        let held = Self::lock(env, dir)?;
         let cluster_id = match read_whole(&*env.storage, &dir.join(META))? {
             Some(bytes) => parse_meta(&bytes).map_err(|error| error.path(&dir.join(META)))?,
             None => Self::found(env, dir)?,
@@ -50,7 +52,7 @@ impl DataFolder {
             env: env.clone(),
             dir: dir.to_owned(),
             cluster_id,
-            _lock: lock,
+            lock: Mutex::new(Some(held)),
         })
     }
 
@@ -58,6 +60,11 @@ impl DataFolder {
     #[must_use]
     pub fn cluster_id(&self) -> uuid::Uuid {
         self.cluster_id
+    }
+
+    /// Lets others open the folder: nothing is written to it any more.
+    pub(crate) fn release(&self) {
+        drop(lock(&self.lock).take());
     }
 
     /// The folder's path.

@@ -247,6 +247,7 @@ impl LogStore {
         if !shared.options.durable {
             let closed = Error::new(ErrorKind::Closed, "the log was closed");
             logs.iter().for_each(|log| log.fail(&closed));
+            self.folder.release();
             return Ok(());
         }
         if let Some(journal) = workers.next() {
@@ -263,6 +264,7 @@ impl LogStore {
         };
         let closed = Error::new(ErrorKind::Closed, "the log was closed");
         logs.iter().for_each(|log| log.fail(&closed));
+        self.folder.release();
         whole
     }
 }
