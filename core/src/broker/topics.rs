@@ -122,7 +122,11 @@ impl Topics {
         if validate_only || next.len() == catalog.len() {
             return Ok(answers);
         }
-        let next = self.store(next).await?;
+        let made = answers.iter().flatten().flat_map(|topic| {
+            let partition = |number| TopicPartition::new(topic.name.clone(), Partition(number));
+            (0..topic.partitions).map(partition)
+        });
+        let next = self.store(next, made.collect()).await?;
         for answer in answers.iter().flatten() {
             if let Some(entry) = next.get(&answer.name) {
                 self.install(&answer.name, entry);
@@ -151,7 +155,7 @@ impl Topics {
         if gone.is_empty() {
             return Ok(answers);
         }
-        *catalog = self.store(next).await?;
+        *catalog = self.store(next, Vec::new()).await?;
         for topic in &gone {
             write(&self.by_name).remove(&topic.name);
         }
@@ -204,16 +208,29 @@ impl Topics {
 
     async fn replace(&self, catalog: &mut Catalog, name: &TopicName, entry: Entry) -> Result<()> {
         let mut next = catalog.clone();
-        next.insert(name.clone(), entry.clone());
-        *catalog = self.store(next).await?;
+        let before = next.insert(name.clone(), entry.clone());
+        let made = before.map_or(0, |before| before.partitions)..entry.partitions;
+        let made = made.map(|number| TopicPartition::new(name.clone(), Partition(number)));
+        *catalog = self.store(next, made.collect()).await?;
         self.install(name, &entry);
         Ok(())
     }
 
-    /// Writes a catalog, off the async threads, and gives it back.
-    async fn store(&self, catalog: Catalog) -> Result<Catalog> {
+    /// Writes a catalog with partitions that are new, off the async threads, and gives it back.
+    async fn store(&self, catalog: Catalog, made: Vec<TopicPartition>) -> Result<Catalog> {
         let (storage, dir) = (Arc::clone(&self.env.storage), self.dir.clone());
+        let mark = self.env.random.uuid();
         super::offload(&self.env, "store the catalog", move || {
+            for partition in made {
+                // The catalog did not know it, so a folder of this name is what a crash left of a
+                // deleted topic. It is kept, out of the way of the new one.
+                let stray = dir.join(format!("{partition}.{}-stray", mark.simple()));
+                match storage.rename(&dir.join(partition.to_string()), &stray) {
+                    Ok(()) => tracing::warn!(dir = %stray.display(), "set a stray folder aside"),
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(Error::io("set a folder aside", &stray, error)),
+                }
+            }
             catalog::store(&*storage, &dir, &catalog).map(|()| catalog)
         })
         .await?
