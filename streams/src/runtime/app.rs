@@ -29,6 +29,8 @@ const COMMANDS_MAX: usize = 1024;
 /// part of the names of its internal topics. Processing is at least once: a commit writes
 /// results, then changed state, then progress; what a crash cuts off in between is processed
 /// again, and counted again, when the application comes back.
+///
+/// One instance of an application runs at a time: it takes all partitions of its topics.
 #[derive(Debug)]
 pub struct Streams {
     name: String,
@@ -138,7 +140,7 @@ impl StreamsHandle {
         name: &str,
     ) -> Result<ReadOnlyKeyValueStore<K, V>> {
         let target = QueryTarget::find::<K, V>(&self.queries, name)?;
-        let (commands, status) = (self.commands.clone(), self.status.clone());
+        let (commands, status) = (self.commands.downgrade(), self.status.clone());
         Ok(ReadOnlyKeyValueStore::new(target, commands, status))
     }
 

@@ -20,7 +20,7 @@ use super::thread::StreamThread;
 impl StreamThread {
     pub(super) async fn commit(&mut self) -> Result<()> {
         let clock = std::sync::Arc::clone(&self.backend.env().clock);
-        if self.uncommitted {
+        if self.uncommitted || self.is_behind_own() {
             loop {
                 self.flush()?;
                 self.produce_all().await?;
@@ -75,29 +75,45 @@ impl StreamThread {
 
     /// Puts every input where the last commit was, or at the beginning.
     pub(super) async fn seek_to_committed(&mut self) -> Result<()> {
-        let inputs = self.tasks.iter().flat_map(|task| &task.inputs);
-        let partitions: Vec<TopicPartition> = inputs.map(|i| i.partition.clone()).collect();
-        let committed = self
-            .backend
+        let mut partitions = Vec::new();
+        let mut wanted = Vec::new();
+        for input in self.tasks.iter().flat_map(|task| &task.inputs) {
+            partitions.push(input.partition.clone());
+            if input.repartition {
+                wanted.push((input.partition.clone(), OffsetSpec::Latest));
+            }
+        }
+        let backend = std::sync::Arc::clone(&self.backend);
+        let committed = backend
             .committed_offsets(&self.group, Some(&partitions))
             .await?;
-        let mut new = Vec::new();
         for (partition, committed) in committed {
             match committed {
                 Some(committed) => self.seek(&partition, committed.offset),
-                None => new.push((partition, OffsetSpec::Earliest)),
+                None => wanted.push((partition, OffsetSpec::Earliest)),
             }
         }
-        if new.is_empty() {
-            return Ok(());
-        }
         let isolation = IsolationLevel::ReadUncommitted;
-        let listed = self.backend.list_offsets(&new, isolation).await?;
-        for ((partition, _), listed) in new.into_iter().zip(listed) {
-            let earliest = listed.map_err(|error| error.partition(&partition))?;
-            self.seek(&partition, earliest.offset);
+        let listed = backend.list_offsets(&wanted, isolation).await?;
+        for ((partition, spec), listed) in wanted.into_iter().zip(listed) {
+            let offset = listed.map_err(|error| error.partition(&partition))?.offset;
+            if spec == OffsetSpec::Latest {
+                // What a crash left behind uncommitted is drained by the next commit.
+                self.own_ends.insert(partition, offset);
+            } else {
+                self.seek(&partition, offset);
+            }
         }
         Ok(())
+    }
+
+    /// Whether repartition topics hold records of this application that are not processed.
+    fn is_behind_own(&self) -> bool {
+        let mut inputs = self.tasks.iter().flat_map(|task| &task.inputs);
+        inputs.any(|input| {
+            let end = self.own_ends.get(&input.partition);
+            end.is_some_and(|end| input.position < *end)
+        })
     }
 
     fn seek(&mut self, partition: &TopicPartition, offset: Offset) {

@@ -77,7 +77,8 @@ impl QueryTarget {
 /// what is not committed yet.
 pub struct ReadOnlyKeyValueStore<K: ?Sized, V> {
     target: QueryTarget,
-    commands: mpsc::Sender<Command>,
+    /// Weak, so that the application ends with its own handle.
+    commands: mpsc::WeakSender<Command>,
     status: watch::Receiver<Option<Result<()>>>,
     types: PhantomData<fn(&K, &V)>,
 }
@@ -85,7 +86,7 @@ pub struct ReadOnlyKeyValueStore<K: ?Sized, V> {
 impl<K: ?Sized + Data, V: Data + Clone + Send> ReadOnlyKeyValueStore<K, V> {
     pub(super) fn new(
         target: QueryTarget,
-        commands: mpsc::Sender<Command>,
+        commands: mpsc::WeakSender<Command>,
         status: watch::Receiver<Option<Result<()>>>,
     ) -> Self {
         Self {
@@ -153,10 +154,12 @@ impl<K: ?Sized + Data, V: Data + Clone + Send> ReadOnlyKeyValueStore<K, V> {
     }
 
     async fn send(&self, command: Command) -> Result<()> {
-        match self.commands.send(command).await {
-            Ok(()) => Ok(()),
-            Err(_) => Err(failure(&mut self.status.clone()).await),
+        if let Some(commands) = self.commands.upgrade()
+            && commands.send(command).await.is_ok()
+        {
+            return Ok(());
         }
+        Err(failure(&mut self.status.clone()).await)
     }
 }
 

@@ -246,3 +246,106 @@ fn no_timestamp(partition: &TopicPartition, offset: Offset) -> Error {
     .partition(partition)
     .offset(offset)
 }
+
+#[cfg(test)]
+mod tests {
+    use headwater_core::record::{BatchBuilder, BatchHeader, BatchOptions, Batches, assign};
+    use headwater_core::types::{LeaderEpoch, TopicName};
+
+    use super::*;
+    use crate::StreamsBuilder;
+
+    fn batch(base: Offset, timestamps: &[i64]) -> bytes::Bytes {
+        let mut builder = BatchBuilder::new(BatchOptions::default());
+        for timestamp in timestamps {
+            let value = timestamp.to_string();
+            let timestamp = Timestamp(*timestamp);
+            builder
+                .append(timestamp, None, Some(value.as_bytes()), Headers::EMPTY)
+                .unwrap();
+        }
+        let mut bytes = builder.finish().unwrap().to_vec();
+        let header = BatchHeader::parse(&bytes).unwrap();
+        assign(&mut bytes, &header, base, LeaderEpoch(0), None);
+        bytes.into()
+    }
+
+    fn written(collector: &mut Collector) -> Vec<i64> {
+        collector.seal_all().unwrap();
+        let mut timestamps = Vec::new();
+        for sealed in collector.take_sealed() {
+            for batch in Batches::new(&sealed.batch) {
+                let mut scratch = Scratch::new();
+                let batch = batch.unwrap();
+                let records = batch.records(&mut scratch).unwrap();
+                timestamps.extend(records.map(|record| record.unwrap().timestamp.0));
+            }
+        }
+        timestamps
+    }
+
+    /// Two inputs with the offsets 0.. each, and a collector for the one topic that is written.
+    fn two_inputs() -> (Task, Collector) {
+        let builder = StreamsBuilder::new();
+        builder.stream::<[u8], [u8]>(["left", "right"]).to("out");
+        let topology = builder.build().unwrap();
+        let topic = |name| TopicName::new(name).unwrap();
+        let input = |name| Input::new(TopicPartition::new(topic(name), Partition(0)), 0, false);
+        let partition = Partition(0);
+        let inputs = vec![input("left"), input("right")];
+        let task = Task::new(&topology, TaskId { sub: 0, partition }, inputs);
+        (task, Collector::new(vec![(topic("out"), 1)], usize::MAX))
+    }
+
+    #[test]
+    fn the_oldest_head_goes_first_and_nothing_overtakes_what_is_not_here_yet() {
+        let (mut task, mut collector) = two_inputs();
+        task.inputs[0]
+            .push(batch(Offset(0), &[10, 30, 20]))
+            .unwrap();
+        task.inputs[1].push(batch(Offset(0), &[15])).unwrap();
+        task.inputs[1].push(batch(Offset(1), &[25, 40])).unwrap();
+        // A fourth record is known to be in the left one: what is younger than it cannot be told.
+        task.inputs[0].high_watermark = Offset(4);
+        assert_eq!(task.process(&mut collector, false).unwrap(), 5);
+        assert_eq!(written(&mut collector), [10, 15, 25, 30, 20]);
+        assert_eq!(task.inputs[1].position, 2);
+        assert!(task.inputs[1].buffered() > 0);
+
+        task.inputs[0].push(batch(Offset(3), &[35])).unwrap();
+        assert_eq!(task.process(&mut collector, false).unwrap(), 2);
+        assert_eq!(written(&mut collector), [35, 40]);
+        assert_eq!(task.inputs[1].buffered(), 0);
+        assert_eq!(task.process(&mut collector, false).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_batch_that_begins_before_the_position_gives_only_its_rest() {
+        let (mut task, mut collector) = two_inputs();
+        task.inputs[0].seek(Offset(7));
+        task.inputs[0]
+            .push(batch(Offset(5), &[1, 2, 3, 4]))
+            .unwrap();
+        assert_eq!(task.process(&mut collector, false).unwrap(), 2);
+        assert_eq!(written(&mut collector), [3, 4]);
+        assert_eq!(task.inputs[0].position, 9);
+    }
+
+    #[test]
+    fn a_damaged_batch_and_a_missing_timestamp_stop_the_task_at_their_place() {
+        let (mut task, mut collector) = two_inputs();
+        let mut bytes = batch(Offset(0), &[1]).to_vec();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        task.inputs[0].push(bytes.into()).unwrap();
+        let error = task.process(&mut collector, false).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::CorruptMessage);
+        assert_eq!(error.topic_partition().unwrap().to_string(), "left-0");
+
+        let (mut task, mut collector) = two_inputs();
+        task.inputs[1].push(batch(Offset(0), &[-1])).unwrap();
+        let error = task.process(&mut collector, false).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidTimestamp);
+        assert_eq!(error.at_offset().unwrap(), 0);
+    }
+}

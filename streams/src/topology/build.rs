@@ -33,8 +33,8 @@ impl Topology {
         if let Some(fault) = graph.faults.first() {
             return Err(fault.clone());
         }
-        check_sources(&graph)?;
         check_names(&graph)?;
+        check_sources(&graph)?;
         let subs = split(&graph);
         Ok(Self { graph, subs })
     }
@@ -190,5 +190,70 @@ fn join(group: &mut [usize], a: usize, b: usize) {
         if *member == a {
             *member = b;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{KStream, StreamsBuilder};
+
+    fn check(declare: impl Fn(&StreamsBuilder), expect: &str) {
+        let builder = StreamsBuilder::new();
+        declare(&builder);
+        let error = builder.build().unwrap_err().to_string();
+        assert!(error.contains(expect), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_the_cure() {
+        check(|_| (), "begin with StreamsBuilder::stream");
+        check(|b| drop(b.stream::<str, str>([""; 0])), "name at least one");
+        check(|b| b.stream::<str, str>("in").to("out/2"), "out/2");
+        check(|b| drop(b.stream::<str, str>("a b")), "a b");
+        check(
+            |b| {
+                b.stream::<str, str>("in").to("out");
+                b.stream::<str, u64>("in").to("out");
+            },
+            "declare one stream and use it twice",
+        );
+        check(
+            |b| {
+                let stream: KStream<str, str> = b.stream("in");
+                drop(stream.group_by_key().count("s"));
+                drop(stream.group_by_key().count("s"));
+            },
+            "two state stores are named s",
+        );
+        check(
+            |b| {
+                drop(
+                    b.stream::<str, str>("in")
+                        .merge(&StreamsBuilder::new().stream("in")),
+                );
+            },
+            "declare both on one",
+        );
+        check(
+            |b| {
+                let stream: KStream<str, str> = b.stream("in");
+                drop(stream.group_by_ref_with("g", |_, value| value).count("a"));
+                drop(stream.group_by_ref_with("g", |_, value| value).count("b"));
+            },
+            "two operators are named g",
+        );
+    }
+
+    #[test]
+    fn the_same_topics_with_the_same_types_are_read_once() {
+        let builder = StreamsBuilder::new();
+        builder.stream::<str, str>("in").to("a");
+        builder.stream::<str, str>("in").to("b");
+        let text = builder.build().unwrap().describe();
+        assert_eq!(text.matches("Source:").count(), 1, "{text}");
+        assert!(
+            text.contains("--> KSTREAM-SINK-0000000001, KSTREAM-SINK-0000000003"),
+            "{text}"
+        );
     }
 }
