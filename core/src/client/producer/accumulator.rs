@@ -21,6 +21,8 @@ pub(super) struct Accumulator {
     config: ProducerConfig,
     random: Random,
     queues: Vec<Queue>,
+    /// The partitions that have a batch, so that nobody looks through all of them.
+    busy: Vec<usize>,
     sticky: Sticky,
     /// Bytes of records that are not answered yet.
     memory: usize,
@@ -37,6 +39,8 @@ struct Queue {
     /// Whether a batch was answered. Until then one call at a time is under way, so that whatever
     /// the cluster does on first use cannot change the order.
     warm: bool,
+    /// Whether the partition is in `busy`.
+    listed: bool,
 }
 
 /// A batch on its way.
@@ -85,6 +89,7 @@ impl Accumulator {
             config,
             random,
             queues: Vec::new(),
+            busy: Vec::new(),
             sticky,
             memory: 0,
             incomplete: VecDeque::new(),
@@ -126,6 +131,10 @@ impl Accumulator {
         let partition = self.choose(&record)?;
         let mut wake = self.make_room(partition, size);
         let queue = &mut self.queues[partition];
+        if !queue.listed {
+            queue.listed = true;
+            self.busy.push(partition);
+        }
         let batch = match &mut queue.open {
             Some(batch) => batch,
             open => {
@@ -139,7 +148,15 @@ impl Accumulator {
         let index = batch.builder.record_count();
         let before = batch.builder.len();
         let builder = &mut batch.builder;
-        builder.append(record.timestamp, record.key, record.value, record.headers)?;
+        let appended = builder.append(record.timestamp, record.key, record.value, record.headers);
+        if let Err(error) = appended {
+            if builder.is_empty() {
+                // It was opened for this record alone.
+                queue.open = None;
+                self.incomplete.pop_back();
+            }
+            return Err(error);
+        }
         let added = builder.len() - before;
         batch.bytes += added;
         self.memory += added;
@@ -164,9 +181,11 @@ impl Accumulator {
     pub(super) fn drain(&mut self, now: Duration) -> (Vec<Batch>, Option<Duration>) {
         let mut ready = Vec::new();
         let mut next: Option<Duration> = None;
-        for queue in &mut self.queues {
+        let queues = &mut self.queues;
+        self.busy.retain(|partition| {
+            let queue = &mut queues[*partition];
             if queue.in_flight > 0 && !queue.warm {
-                continue;
+                return true;
             }
             match queue.open.as_ref().map(|batch| batch.deadline) {
                 Some(deadline) if deadline <= now => queue.close(),
@@ -177,7 +196,9 @@ impl Accumulator {
             }
             queue.in_flight += queue.full.len();
             ready.extend(queue.full.drain(..));
-        }
+            queue.listed = queue.open.is_some();
+            queue.listed
+        });
         (ready, next)
     }
 
@@ -200,19 +221,25 @@ impl Accumulator {
 
     /// Makes every open batch ready, and tells which batches are not answered yet.
     pub(super) fn flush(&mut self) -> Vec<Arc<Completion>> {
-        self.queues.iter_mut().for_each(Queue::close);
+        self.close_open();
         self.incomplete.iter().cloned().collect()
     }
 
     /// Takes no more records; what is there becomes ready.
     pub(super) fn close(&mut self) {
         self.closed = true;
-        self.queues.iter_mut().for_each(Queue::close);
+        self.close_open();
     }
 
     /// Whether it is closed and everything was handed out.
     pub(super) fn is_done(&self) -> bool {
-        self.closed && self.queues.iter().all(|queue| queue.full.is_empty())
+        self.closed && self.busy.is_empty()
+    }
+
+    fn close_open(&mut self) {
+        for partition in &self.busy {
+            self.queues[*partition].close();
+        }
     }
 
     fn choose(&mut self, record: &Encoded<'_>) -> Result<usize> {
@@ -350,6 +377,18 @@ mod tests {
         small.close();
         assert_eq!(push(&mut small, b"").unwrap_err().kind(), ErrorKind::Closed);
         assert!(!small.is_done());
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_encoded_leaves_no_batch_behind() {
+        let mut fresh = accumulator(ProducerConfig::default());
+        let wrong = Encoded {
+            timestamp: Timestamp(-5),
+            ..record(b"x")
+        };
+        assert!(fresh.push(wrong, || Duration::ZERO).is_err());
+        assert!(fresh.flush().is_empty());
+        assert!(fresh.drain(Duration::from_secs(1)).0.is_empty());
     }
 
     #[test]

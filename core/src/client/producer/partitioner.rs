@@ -98,20 +98,20 @@ impl Sticky {
     }
 }
 
+/// Draws two and takes the one with the shorter queue: what weighing all of them gives, at a cost
+/// that does not grow with their number.
 fn pick(random: &Random, partitions: usize, queued: impl Fn(usize) -> usize) -> usize {
     assert!(partitions > 0, "a topic has at least one partition");
-    let longest = (0..partitions).map(&queued).max().unwrap_or(0);
-    let weight = |partition| longest + 1 - queued(partition);
-    let total: usize = (0..partitions).map(weight).sum();
-    let drawn = random.below(u64::try_from(total).unwrap_or(u64::MAX));
-    let mut left = usize::try_from(drawn).unwrap_or(0);
-    for partition in 0..partitions {
-        if left < weight(partition) {
-            return partition;
-        }
-        left -= weight(partition);
+    let draw = || {
+        let drawn = random.below(u64::try_from(partitions).unwrap_or(u64::MAX));
+        usize::try_from(drawn).unwrap_or(0)
+    };
+    let (one, other) = (draw(), draw());
+    if queued(other) < queued(one) {
+        other
+    } else {
+        one
     }
-    partitions - 1
 }
 
 #[cfg(test)]
