@@ -1,0 +1,160 @@
+//! Applications that die at any moment, in a world that a seed decides: nothing is lost, and what
+//! the log holds afterwards agrees with the state.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at what it did not foresee"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwater_core::client::producer::ProducerRecord;
+use headwater_core::client::{Cluster, OffsetSpec};
+use headwater_core::env::Simulation;
+use headwater_core::storage::{MemoryStorage, Storage};
+use headwater_core::types::{Partition, TopicName, TopicPartition};
+use headwater_streams::{Streams, StreamsBuilder, StreamsConfig, StreamsHandle, Topology};
+
+const LINES: u64 = 200;
+
+fn topology() -> Topology {
+    let builder = StreamsBuilder::new();
+    builder
+        .stream::<(), str>("text")
+        .flat_map_values(|line, out| line.split(' ').for_each(|word| out.emit(word)))
+        .group_by_ref(|_, word| word)
+        .count("word-counts")
+        .to_stream()
+        .to("counts");
+    builder.build().unwrap()
+}
+
+fn line(n: u64) -> String {
+    format!("a{} b{} c{}", n % 3, n % 7, n % 50)
+}
+
+fn truth() -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for n in 0..LINES {
+        for word in line(n).split(' ') {
+            *counts.entry(word.to_owned()).or_default() += 1;
+        }
+    }
+    counts
+}
+
+async fn open(simulation: &Simulation, storage: &Arc<MemoryStorage>) -> Cluster {
+    let storage: Arc<dyn Storage> = Arc::<MemoryStorage>::clone(storage);
+    let builder = Cluster::builder().env(simulation.env(storage));
+    builder.open("data").await.unwrap()
+}
+
+async fn start(cluster: &Cluster) -> StreamsHandle {
+    let config = StreamsConfig {
+        commit_interval: Duration::from_millis(2),
+        batch_bytes_max: 300,
+        produce_bytes_max: 900,
+        fetch_bytes_max: 500,
+        ..StreamsConfig::default()
+    };
+    let app = Streams::new("wc", topology()).with_config(config);
+    app.start(cluster).await.unwrap()
+}
+
+async fn produce(cluster: &Cluster) {
+    let producer = cluster.producer::<(), str>("text").build().await.unwrap();
+    for n in 0..LINES {
+        drop(producer.send_record(ProducerRecord::keyless(&line(n))));
+    }
+    producer.close().await.unwrap();
+}
+
+/// The latest value of each key in the topic that the application writes.
+async fn written(cluster: &Cluster) -> BTreeMap<String, u64> {
+    let partition = TopicPartition::new(TopicName::new("counts").unwrap(), Partition(0));
+    let end = cluster
+        .admin()
+        .list_offset(&partition, OffsetSpec::Latest)
+        .await
+        .unwrap();
+    let consumer = cluster.consumer::<String, u64>();
+    let mut consumer = consumer.from_beginning().assign([partition]).await.unwrap();
+    let mut latest = BTreeMap::new();
+    for _ in 0..end.offset.0 {
+        let record = consumer.next().await.unwrap().unwrap();
+        latest.insert(record.key, record.value);
+    }
+    latest
+}
+
+/// Runs an application that is killed twice, and returns its counts and the world's trace.
+fn run(seed: u64) -> (BTreeMap<String, u64>, u64) {
+    let storage = Arc::new(MemoryStorage::new());
+    for life in 0..2 {
+        let simulation = Simulation::new(seed * 10 + life);
+        let (cluster, app) = simulation
+            .block_on(async {
+                let cluster = open(&simulation, &storage).await;
+                if life == 0 {
+                    produce(&cluster).await;
+                }
+                let app = start(&cluster).await;
+                (cluster, app)
+            })
+            .unwrap();
+        let micros = simulation.random().below(30_000);
+        simulation.run_for(Duration::from_micros(micros)).unwrap();
+        simulation.crash();
+        drop((app, cluster));
+    }
+    let simulation = Simulation::new(seed * 10 + 9);
+    let counts = simulation.block_on(async {
+        let cluster = open(&simulation, &storage).await;
+        let app = start(&cluster).await;
+        app.caught_up().await.unwrap();
+        let store = app.store::<str, u64>("word-counts").unwrap();
+        let all = store.all().await.unwrap();
+        let counts = all
+            .into_iter()
+            .map(|(word, count, _)| (word, count))
+            .collect();
+        app.close().await.unwrap();
+        assert_eq!(
+            counts,
+            written(&cluster).await,
+            "seed {seed}: the topic is as the store"
+        );
+        cluster.close().await.unwrap();
+        counts
+    });
+    (counts.unwrap(), simulation.trace_hash())
+}
+
+#[test]
+fn after_any_crash_every_record_is_counted_at_least_once() {
+    let truth = truth();
+    let mut exact = 0;
+    for seed in 0..60 {
+        let (counts, _) = run(seed);
+        assert!(counts.keys().eq(truth.keys()), "seed {seed}");
+        for (word, count) in &truth {
+            assert!(
+                counts[word] >= *count,
+                "seed {seed}: {word} is {}",
+                counts[word]
+            );
+        }
+        exact += usize::from(counts == truth);
+    }
+    assert!(
+        exact > 0,
+        "most crashes fall between commits and count nothing twice"
+    );
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    assert_eq!(run(7), run(7));
+}
