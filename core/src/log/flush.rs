@@ -50,10 +50,10 @@ struct Waiting {
 impl FlushQueue {
     fn push(&self, log: &Arc<PartitionLog>, bytes: usize, urgent: bool, flush_bytes: usize) {
         let mut waiting = lock(&self.state);
+        let first = waiting.logs.is_empty();
         if !log.listed_for_flush.swap(true, Ordering::AcqRel) {
             waiting.logs.push(Arc::clone(log));
         }
-        let first = waiting.bytes == 0 && !waiting.urgent;
         let before = waiting.bytes;
         waiting.bytes += bytes;
         waiting.urgent |= urgent;
@@ -75,7 +75,6 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         let (logs, closed) = wait_for_work(&shared).await;
         let mut full = false;
         for log in &logs {
-            log.listed_for_flush.store(false, Ordering::Release);
             match log.unless_deleted(log.flush_tail()) {
                 Ok(()) => {}
                 Err(error) if is_full(&error) => full = true,
@@ -114,6 +113,10 @@ async fn wait_for_work(shared: &Shared) -> (Vec<Arc<PartitionLog>>, bool) {
             let due = deadline.is_some_and(|deadline| now >= deadline);
             let enough = waiting.bytes >= options.flush_bytes || waiting.urgent || due;
             if waiting.closed || (enough && !waiting.logs.is_empty()) {
+                // Cleared here, under the lock: a log is listed exactly while its flag is set.
+                for log in &waiting.logs {
+                    log.listed_for_flush.store(false, Ordering::Release);
+                }
                 waiting.bytes = 0;
                 waiting.urgent = false;
                 return (std::mem::take(&mut waiting.logs), waiting.closed);
