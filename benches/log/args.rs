@@ -90,6 +90,8 @@ impl Args {
         }
         if args.size == Size::Smoke {
             args.repeat = 1;
+            // Figures of the tiny size are not worth keeping.
+            args.record = false;
         }
         Ok(args)
     }

@@ -75,9 +75,9 @@ async fn read(cluster: &Cluster, records: usize, way: Way) -> Result<Cost> {
     tokio::spawn(async move {
         let start = Start::now();
         let seen = match way {
-            Way::Vec => consume::<Vec<u8>>(&cluster, records, |value| value.len()).await?,
-            Way::Bytes => consume::<Bytes>(&cluster, records, |value| value.len()).await?,
-            Way::Seam => fetch(&cluster, records).await?,
+            Way::Vec => consumed::<Vec<u8>>(&cluster, 1, records, Vec::len).await?,
+            Way::Bytes => consumed::<Bytes>(&cluster, 1, records, Bytes::len).await?,
+            Way::Seam => fetched(&cluster, Offset(0), records).await?,
         };
         assert!(seen >= records, "{seen} of {records} records were read");
         Ok(start.cost())
@@ -85,18 +85,21 @@ async fn read(cluster: &Cluster, records: usize, way: Way) -> Result<Cost> {
     .await?
 }
 
-async fn consume<V: Data>(
+/// Reads the topic "t" from the beginning through a consumer.
+pub(crate) async fn consumed<V: Data>(
     cluster: &Cluster,
+    partitions: i32,
     records: usize,
     len: impl Fn(&V) -> usize,
 ) -> Result<usize>
 where
     V::Serde: headwater::serdes::OwnedDeserializer<V>,
 {
+    let partitions: Result<Vec<_>> = (0..partitions).map(topic).collect();
     let mut consumer = cluster
         .consumer::<(), V>()
         .from_beginning()
-        .assign([topic()?])
+        .assign(partitions?)
         .await?;
     let mut seen = 0;
     let mut bytes = 0;
@@ -110,14 +113,16 @@ where
     Ok(seen)
 }
 
-async fn fetch(cluster: &Cluster, records: usize) -> Result<usize> {
+/// Reads partition 0 of the topic "t" batch-wise.
+pub(crate) async fn fetched(cluster: &Cluster, from: Offset, records: usize) -> Result<usize> {
     let mut scratch = Scratch::new();
-    let mut offset = Offset(0);
+    let mut offset = from;
+    let partition = topic(0)?;
     let (mut seen, mut bytes) = (0, 0);
     while seen < records {
         let request = FetchRequest {
             partitions: vec![FetchPartition {
-                partition: topic()?,
+                partition: partition.clone(),
                 offset,
                 max_bytes: 1 << 20,
             }],
@@ -145,6 +150,9 @@ async fn fetch(cluster: &Cluster, records: usize) -> Result<usize> {
     Ok(seen)
 }
 
-fn topic() -> Result<TopicPartition> {
-    Ok(TopicPartition::new(TopicName::new("t")?, Partition(0)))
+fn topic(partition: i32) -> Result<TopicPartition> {
+    Ok(TopicPartition::new(
+        TopicName::new("t")?,
+        Partition(partition),
+    ))
 }

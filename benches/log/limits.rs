@@ -47,7 +47,7 @@ pub(crate) async fn run(bench: &mut Bench) -> Result {
 }
 
 /// MB/s of writes of 1 MiB to a new file.
-fn sequential(path: &Path, mib: usize, sync_each: bool) -> Result<f64> {
+pub(crate) fn sequential(path: &Path, mib: usize, sync_each: bool) -> Result<f64> {
     progress("  sequential writes");
     let block = noise(MIB);
     let mut file = File::create(path)?;

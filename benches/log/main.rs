@@ -20,10 +20,14 @@
 
 mod args;
 mod fetch;
+mod growth;
+mod latency;
 mod limits;
 mod measure;
+mod open;
 mod produce;
 mod report;
+mod synced;
 mod targets;
 
 use std::future::Future;
@@ -34,6 +38,7 @@ use std::process::ExitCode;
 use args::Args;
 use measure::{Bench, Result};
 use report::Report;
+use tokio::runtime::{Builder, Runtime};
 
 /// Cases that are chosen together.
 struct Group {
@@ -51,13 +56,37 @@ const GROUPS: &[Group] = &[
         run: |bench| Box::pin(produce::run(bench)),
     },
     Group {
+        name: "synced",
+        run: |bench| Box::pin(synced::run(bench)),
+    },
+    Group {
         name: "fetch",
         run: |bench| Box::pin(fetch::run(bench)),
+    },
+    Group {
+        name: "latency",
+        run: |bench| Box::pin(latency::run(bench)),
+    },
+    Group {
+        name: "open",
+        run: |bench| Box::pin(open::run(bench)),
+    },
+    Group {
+        name: "recovery",
+        run: |bench| Box::pin(open::recovery(bench)),
+    },
+    Group {
+        name: "growth",
+        run: |bench| Box::pin(growth::run(bench)),
     },
 ];
 
 fn main() -> ExitCode {
-    let args = match Args::parse(std::env::args().skip(1)) {
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    if given.first().is_some_and(|first| first == open::CHILD) {
+        return ended(runtime().and_then(|runtime| runtime.block_on(open::child(&given[1..]))));
+    }
+    let args = match Args::parse(given.into_iter()) {
         Ok(args) => args,
         Err(message) => {
             eprintln!("{message}");
@@ -68,7 +97,11 @@ fn main() -> ExitCode {
         print!("{}", args::USAGE);
         return ExitCode::SUCCESS;
     }
-    match run(args) {
+    ended(run(args))
+}
+
+fn ended(outcome: Result) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");
@@ -77,10 +110,12 @@ fn main() -> ExitCode {
     }
 }
 
+fn runtime() -> Result<Runtime> {
+    Ok(Builder::new_multi_thread().enable_all().build()?)
+}
+
 fn run(args: Args) -> Result {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let runtime = runtime()?;
     let mut bench = Bench {
         args,
         report: Report::default(),

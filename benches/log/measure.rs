@@ -105,3 +105,11 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
+
+/// The value below which the share `part` of sorted `values` lies.
+pub(crate) fn percentile(values: &[u64], part: f64) -> f64 {
+    let rank = (part * values.len() as f64).ceil().max(1.0);
+    let mut ranked = values.iter().zip(1_u32..);
+    let found = ranked.find(|(_, at)| f64::from(*at) >= rank);
+    found.map_or(f64::NAN, |(value, _)| *value as f64)
+}

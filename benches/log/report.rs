@@ -44,6 +44,17 @@ impl Report {
         self.figures.iter().find(wanted).map(|figure| figure.value)
     }
 
+    /// The largest of the figures whose names begin like this.
+    pub(crate) fn largest(&self, name: &str, unit: &str) -> Option<f64> {
+        let wanted = |figure: &&Figure| figure.name.starts_with(name) && figure.unit == unit;
+        let values = self
+            .figures
+            .iter()
+            .filter(wanted)
+            .map(|figure| figure.value);
+        values.max_by(f64::total_cmp)
+    }
+
     /// A line for each name, its figures side by side.
     pub(crate) fn table(&self) -> String {
         let mut text = String::new();
@@ -53,7 +64,7 @@ impl Report {
                 text += &format!("\n\n{}", figure.group);
             }
             if last != (figure.group, figure.name.as_str()) {
-                text += &format!("\n  {:<58}", figure.name);
+                text += &format!("\n  {:<66}", figure.name);
             }
             last = (figure.group, &figure.name);
             let shown = format!("{} {}", readable(figure.value), figure.unit);

@@ -3,6 +3,7 @@
 use crate::fetch::{self, Way};
 use crate::produce;
 use crate::report::{Report, readable};
+use crate::{growth, limits, open, synced};
 
 /// A figure that a target is about, and which limit it runs into.
 struct Target {
@@ -54,6 +55,14 @@ fn targets(report: &Report) -> Vec<Target> {
             format!("the processor, {cost} us a record")
         })
     };
+    let disk = |name: &str, unit: &str| {
+        let limit = report.get(name, unit).map(readable);
+        limit.map_or_else(
+            || "the disk (run `limits` beside it)".to_owned(),
+            |limit| format!("the disk, {name}: {limit} {unit}"),
+        )
+    };
+    let worst = |name: &str| report.largest(name, "times");
     let produced = produce::name(100, 16 << 10);
     let fetched = fetch::name(100, Way::Vec);
     vec![
@@ -73,5 +82,52 @@ fn targets(report: &Report) -> Vec<Target> {
             more: true,
             binds: cpu(&fetched),
         },
+        Target {
+            text: "stream of 1 MiB batches under acks=all, against sequential writes",
+            unit: "%",
+            measured: report.get(synced::STREAM, "% of seq. write"),
+            wanted: 80.0,
+            more: true,
+            binds: disk(limits::SEQUENTIAL, "MB/s"),
+        },
+        Target {
+            text: "batches of 16 KiB from 16 producers under acks=all",
+            unit: "MB/s",
+            measured: report.get(synced::MANY, "MB/s"),
+            wanted: 300.0,
+            more: true,
+            binds: disk(limits::OVERWRITE_256, "us"),
+        },
+        Target {
+            text: "open of 1,000 partitions after a clean shutdown",
+            unit: "ms",
+            measured: report.get(open::CLEAN, "ms"),
+            wanted: 20.0,
+            more: false,
+            binds: match report.get(open::CLEAN, "ms CPU") {
+                Some(cost) => format!("the processor, {} ms", readable(cost)),
+                None => String::new(),
+            },
+        },
+        flat(
+            "cost of a record from 1 to 1,000 partitions",
+            worst(growth::PARTITIONS),
+        ),
+        flat(
+            "cost of a record from the smallest to the largest log",
+            worst(growth::SIZES),
+        ),
     ]
+}
+
+/// A cost that may rise by 20 %; whether it falls does not matter.
+fn flat(text: &'static str, measured: Option<f64>) -> Target {
+    Target {
+        text,
+        unit: "times",
+        measured,
+        wanted: 1.2,
+        more: false,
+        binds: "the processor".to_owned(),
+    }
 }
