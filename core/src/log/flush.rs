@@ -63,6 +63,18 @@ impl FlushQueue {
         }
     }
 
+    /// Takes no more work and gives up what waits.
+    pub(crate) fn abandon(&self) {
+        let logs = {
+            let mut waiting = lock(&self.state);
+            waiting.closed = true;
+            std::mem::take(&mut waiting.logs)
+        };
+        drop(logs);
+        self.bell.notify_one();
+    }
+
+    /// Has the worker end once it has done what waits.
     pub(crate) fn close(&self) {
         lock(&self.state).closed = true;
         self.bell.notify_one();

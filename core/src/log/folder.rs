@@ -67,6 +67,11 @@ impl DataFolder {
         drop(lock(&self.lock).take());
     }
 
+    /// A number that tells this folder's journal from any other's.
+    pub(crate) fn journal_id(&self) -> u64 {
+        self.cluster_id.as_u64_pair().0
+    }
+
     /// The folder's path.
     #[must_use]
     pub fn dir(&self) -> &Path {

@@ -96,6 +96,17 @@ impl JournalQueue {
         self.bell.notify_one();
     }
 
+    /// Takes no more batches and gives up those that wait.
+    pub(crate) fn abandon(&self) {
+        let items = {
+            let mut waiting = lock(&self.waiting);
+            waiting.closed = true;
+            std::mem::take(&mut waiting.items)
+        };
+        drop(items);
+        self.bell.notify_one();
+    }
+
     fn len(&self) -> usize {
         lock(&self.waiting).items.len()
     }

@@ -37,8 +37,6 @@ pub struct PartitionSpec {
 pub struct LogStore {
     shared: Arc<Shared>,
     workers: Mutex<Vec<TaskHandle>>,
-    /// Held so that no other process opens the folder.
-    folder: DataFolder,
 }
 
 /// What partitions and workers share.
@@ -64,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) partitions: Mutex<HashMap<(TopicId, Partition), Arc<PartitionLog>>>,
     serial: AtomicU64,
     failure: Mutex<Option<Error>>,
+    /// Keeps other processes out until the last worker and the last handle are gone.
+    folder: DataFolder,
 }
 
 impl LogStore {
@@ -88,7 +88,7 @@ impl LogStore {
         let (env, dir) = (folder.env.clone(), folder.dir.clone());
         let durable = options.durable;
         let recovered = if durable {
-            recovery::recover(&env, &dir, journal_id(&folder), &known)?
+            recovery::recover(&env, &dir, folder.journal_id(), &known)?
         } else {
             recovery::Recovered::default()
         };
@@ -109,6 +109,7 @@ impl LogStore {
             env,
             dir,
             options,
+            folder,
         });
         let mut saved: HashMap<_, _> = recovered
             .partitions
@@ -122,7 +123,6 @@ impl LogStore {
         let store = Self {
             workers: Mutex::default(),
             shared,
-            folder,
         };
         if durable {
             store.start(recovered.clean)?;
@@ -144,7 +144,7 @@ impl LogStore {
         let journal = Journal::new(
             Arc::clone(shared),
             Arc::clone(&ring),
-            journal_id(&self.folder),
+            shared.folder.journal_id(),
         );
         let spawner = &shared.env.spawner;
         *lock(&self.workers) = vec![
@@ -167,7 +167,7 @@ impl LogStore {
     /// The identity of the cluster whose data this is.
     #[must_use]
     pub fn cluster_id(&self) -> uuid::Uuid {
-        self.folder.cluster_id()
+        self.shared.folder.cluster_id()
     }
 
     /// A partition's log, if it is open.
@@ -247,7 +247,7 @@ impl LogStore {
         if !shared.options.durable {
             let closed = Error::new(ErrorKind::Closed, "the log was closed");
             logs.iter().for_each(|log| log.fail(&closed));
-            self.folder.release();
+            shared.folder.release();
             return Ok(());
         }
         if let Some(journal) = workers.next() {
@@ -264,8 +264,24 @@ impl LogStore {
         };
         let closed = Error::new(ErrorKind::Closed, "the log was closed");
         logs.iter().for_each(|log| log.fail(&closed));
-        self.folder.release();
+        shared.folder.release();
         whole
+    }
+}
+
+/// Without [`LogStore::close`] what waits is given up, as in a crash: nothing that was acknowledged.
+impl Drop for LogStore {
+    fn drop(&mut self) {
+        let shared = &self.shared;
+        shared.closing.store(true, Ordering::Release);
+        shared.journal.abandon();
+        shared.flush.abandon();
+        shared.checkpoints.close();
+        // Partitions and what they share hold each other: whoever drops the store parts them.
+        let closed = Error::new(ErrorKind::Closed, "the log was dropped");
+        let logs = std::mem::take(&mut *lock(&shared.partitions));
+        logs.values().for_each(|log| log.fail(&closed));
+        drop(std::mem::take(&mut *lock(&shared.dirty)));
     }
 }
 
@@ -393,9 +409,4 @@ impl PartitionLog {
             segments: held.map(|segment| segment.to_checkpoint()).collect(),
         }
     }
-}
-
-/// A number that tells this folder's journal from any other's.
-fn journal_id(folder: &DataFolder) -> u64 {
-    folder.cluster_id().as_u64_pair().0
 }

@@ -477,6 +477,7 @@ fn old_segments_go_by_age_and_by_size() {
         left.iter().all(|entry| !entry.name.ends_with(".log")),
         "{left:?}"
     );
+    drop(log);
     world.kill();
     world.open().unwrap();
     assert_eq!(world.log(0).positions().log_start, Offset(30));
