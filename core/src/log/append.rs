@@ -139,9 +139,14 @@ impl PartitionLog {
             Some(self.enqueue(&mut state, &header, bytes.freeze()))
         } else {
             let wants_answer = durability != Durability::None;
-            let (wait, written) =
-                self.write_through(&mut state, &header, bytes.freeze(), wants_answer)?;
+            let through = self.write_through(&mut state, &header, bytes.freeze(), wants_answer);
             drop(state);
+            let (wait, written) = through.map_err(|refused| {
+                if refused.is_final {
+                    self.shared.fail(&refused.error);
+                }
+                refused.error
+            })?;
             match written {
                 Route::File => self.wake_watchers(),
                 Route::Tail if self.shared.options.durable => self.list_for_flush(0, true),
@@ -221,7 +226,7 @@ impl PartitionLog {
         header: &BatchHeader,
         bytes: Bytes,
         wants_answer: bool,
-    ) -> Result<(Option<oneshot::Receiver<Result<()>>>, Route)> {
+    ) -> Result<(Option<oneshot::Receiver<Result<()>>>, Route), Refused> {
         let next = header.next_offset();
         let file = state
             .tail
@@ -239,11 +244,14 @@ impl PartitionLog {
         };
         let position = state.active().size;
         if let Err(error) = file.write_at(&[&bytes], position) {
-            // Part of it may be there; recovery would cut it, and the next append overwrites it.
+            // Part of it may be there, or all. The next batch may begin a new segment, so that
+            // nothing would overwrite it, and it would stand before what was acknowledged later.
+            let cut = file.set_len(position).and_then(|()| file.sync());
+            let is_final = cut.is_err();
             let error = Error::io("append to the segment", file.path(), error)
                 .with_kind(ErrorKind::KafkaStorageError)
                 .partition(&self.partition);
-            return Err(error);
+            return Err(Refused { error, is_final });
         }
         let interval = state.config.index_interval_bytes;
         let len = bytes.len() as u64;
@@ -257,6 +265,13 @@ impl PartitionLog {
         self.shared.count_unsynced(bytes.len());
         Ok((None, Route::File))
     }
+}
+
+/// A batch that could not be written.
+struct Refused {
+    error: Error,
+    /// Whether what it left in the file could not be removed: nothing may be written then.
+    is_final: bool,
 }
 
 /// Which way a batch without the journal went.

@@ -70,6 +70,10 @@ impl Shared {
         let number = self.checkpoints.request();
         loop {
             let done = self.checkpoints.done.notified();
+            // First, for a log that has failed serves every wish by doing nothing.
+            if let Some(failure) = self.failure() {
+                return Err(failure);
+            }
             {
                 let state = lock(&self.checkpoints.state);
                 if state.served >= number {
@@ -80,9 +84,6 @@ impl Shared {
                     return Err(Error::new(crate::ErrorKind::Closed, what));
                 }
             }
-            if let Some(failure) = self.failure() {
-                return Err(failure);
-            }
             done.await;
         }
     }
@@ -90,6 +91,7 @@ impl Shared {
 
 /// The worker: runs until the requests are closed.
 pub(crate) async fn run(shared: Arc<Shared>, ring: Arc<Ring>) {
+    let mut full = false;
     while let Some(number) = shared.checkpoints.next().await {
         let through = shared.journal.completed.load(Ordering::Acquire);
         let outcome = match shared.failure() {
@@ -97,8 +99,14 @@ pub(crate) async fn run(shared: Arc<Shared>, ring: Arc<Ring>) {
             Some(_) => Ok(()),
         };
         match outcome {
-            Ok(()) => lock(&shared.checkpoints.state).served = number,
+            Ok(()) => {
+                if std::mem::take(&mut full) {
+                    shared.disk_full.store(false, Ordering::Relaxed);
+                }
+                lock(&shared.checkpoints.state).served = number;
+            }
             Err(error) if is_full(&error) && !shared.closing.load(Ordering::Acquire) => {
+                full = true;
                 shared.disk_full.store(true, Ordering::Relaxed);
                 shared.pause().await;
                 continue;
@@ -129,7 +137,11 @@ pub(crate) fn write(shared: &Shared, through: u64) -> Result<()> {
             .try_for_each(|log| log.unless_deleted(log.remove_files()))
     });
     if stored.is_err() {
-        dirty.iter().for_each(PartitionLog::mark_dirty);
+        for log in &dirty {
+            // Those behind the one that failed are still marked, but not listed any more.
+            log.dirty.store(false, Ordering::Release);
+            log.mark_dirty();
+        }
     }
     stored
 }

@@ -239,16 +239,23 @@ impl Journal {
 
     /// Commits a group; while the disk is full, those who wait for it wait on.
     async fn commit_when_possible(&mut self, items: &[JournalItem]) -> Result<()> {
+        let mut full = false;
         loop {
             if let Some(failure) = self.shared.failure() {
                 return Err(failure);
             }
             match self.commit(items).await {
                 Err(error) if is_full(&error) && !self.shared.closing.load(Ordering::Acquire) => {
+                    full = true;
                     self.shared.disk_full.store(true, Ordering::Relaxed);
                     self.shared.pause().await;
                 }
-                outcome => return outcome,
+                outcome => {
+                    if full {
+                        self.shared.disk_full.store(false, Ordering::Relaxed);
+                    }
+                    return outcome;
+                }
             }
         }
     }
