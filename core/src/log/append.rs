@@ -48,11 +48,14 @@ pub struct Appended {
     pub log_start: Offset,
 }
 
+/// Hears when a batch is as durable as was asked for.
+type Wait = oneshot::Receiver<Result<()>>;
+
 /// An append that has its offsets and waits for its durability.
 #[derive(Debug)]
 pub struct Appending {
     appended: Appended,
-    wait: Option<oneshot::Receiver<Result<()>>>,
+    wait: Option<Wait>,
 }
 
 impl Appending {
@@ -188,12 +191,7 @@ impl PartitionLog {
     }
 
     /// Puts a batch into the tail and the journal's queue; the receiver hears when it is durable.
-    fn enqueue(
-        self: &Arc<Self>,
-        state: &mut State,
-        header: &BatchHeader,
-        bytes: Bytes,
-    ) -> oneshot::Receiver<Result<()>> {
+    fn enqueue(self: &Arc<Self>, state: &mut State, header: &BatchHeader, bytes: Bytes) -> Wait {
         let (done, wait) = oneshot::channel();
         let (segment, position) = (state.active().base, state.active().size);
         let next = header.next_offset();
@@ -226,7 +224,7 @@ impl PartitionLog {
         header: &BatchHeader,
         bytes: Bytes,
         wants_answer: bool,
-    ) -> Result<(Option<oneshot::Receiver<Result<()>>>, Route), Refused> {
+    ) -> Result<(Option<Wait>, Route), Refused> {
         let next = header.next_offset();
         let file = state
             .tail

@@ -181,6 +181,10 @@ impl PartitionLog {
     /// Writes the tail, as it is now, into the files. The operating system has it then.
     pub(crate) fn flush_tail(&self) -> Result<()> {
         let mut files = lock(&self.files);
+        if let Some(failure) = self.shared.failure() {
+            // Another sync might succeed without what the failed one lost.
+            return Err(failure);
+        }
         let end = self.lock().positions.log_end;
         while let Some(run) = self.next_run(end) {
             let file = match &run.file {

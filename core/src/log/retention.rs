@@ -85,6 +85,11 @@ impl PartitionLog {
                 .offset(before));
         }
         if before <= positions.log_start {
+            if self.shared.options.durable {
+                // Whoever moved it may not have made that durable yet.
+                self.mark_dirty();
+                self.shared.checkpoint_now().await?;
+            }
             return Ok(positions.log_start);
         }
         if self.shared.options.durable {
@@ -186,6 +191,10 @@ impl PartitionLog {
 impl State {
     /// Lets go of all before `start`: whole segments at once, the rest by the log start alone.
     fn drop_before(&mut self, start: Offset) {
+        if start <= self.positions.log_start {
+            // Retention was faster than a request, or the other way round.
+            return;
+        }
         let whole = self.segment_at(start);
         let dropped: Vec<_> = self
             .segments
