@@ -269,7 +269,7 @@ impl LogStore {
     }
 }
 
-/// Without [`LogStore::close`] what waits is given up, as in a crash: nothing that was acknowledged.
+/// Without [`LogStore::close`] what waits is given up, as in a crash: nothing acknowledged.
 impl Drop for LogStore {
     fn drop(&mut self) {
         let shared = &self.shared;

@@ -143,6 +143,12 @@ impl SimStorage {
         lock(&self.state).counts
     }
 
+    /// How many bytes the files hold, as [`Faults::disk_bytes_max`] counts them.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        lock(&self.state).used()
+    }
+
     /// A hash of all names and bytes, as readers see them and as they are durable.
     #[must_use]
     pub fn digest(&self) -> u64 {
@@ -220,13 +226,17 @@ impl State {
         let Some(max) = self.plan.disk_bytes_max() else {
             return u64::MAX;
         };
+        max.saturating_sub(self.used())
+    }
+
+    fn used(&self) -> u64 {
         let mut used = 0;
         for node in self.names.tree.dirs.values().flat_map(|dir| dir.values()) {
             if let Node::File(inode) = node {
                 used += lock(&inode.content).current().stored();
             }
         }
-        max.saturating_sub(used)
+        used
     }
 }
 
