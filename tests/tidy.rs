@@ -22,7 +22,7 @@ const CRATE_EDGES: &[(&str, &str, &[&str])] = &[
 ];
 
 /// The modules of core that every other may name, and that name only each other.
-const GROUND: &[&str] = &["bounded", "error", "sync", "types"];
+const GROUND: &[&str] = &["bounded", "cursor", "error", "sync", "types"];
 
 /// Which module of core may name which, besides itself and the ground. A row for a path inside a
 /// module stands in place of the module's row.

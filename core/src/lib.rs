@@ -17,6 +17,7 @@
 pub mod bounded;
 pub mod broker;
 pub mod client;
+mod cursor;
 pub mod env;
 pub mod error;
 pub mod log;

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::topic_config::TopicConfig;
+use crate::cursor::{Cursor, put_text};
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::{OpenMode, Storage};
 use crate::types::{TopicId, TopicName};
@@ -77,13 +78,13 @@ fn encode(catalog: &Catalog) -> Vec<u8> {
     let mut body = Vec::new();
     put_u32(&mut body, catalog.len());
     for (name, entry) in catalog {
-        put_str(&mut body, name.as_str());
+        put_text(&mut body, name.as_str());
         body.extend_from_slice(entry.id.0.as_bytes());
         body.extend_from_slice(&entry.partitions.to_be_bytes());
         put_u16(&mut body, entry.config.set().len());
         for (name, value) in entry.config.set() {
-            put_str(&mut body, name);
-            put_str(&mut body, value);
+            put_text(&mut body, name);
+            put_text(&mut body, value);
         }
     }
     let mut file = Vec::with_capacity(HEADER + body.len());
@@ -96,15 +97,12 @@ fn encode(catalog: &Catalog) -> Vec<u8> {
 }
 
 fn decode(bytes: &[u8], path: &Path) -> Result<Catalog> {
-    let mut cursor = Cursor {
-        bytes,
-        position: 0,
-        path,
-    };
-    if cursor.take(MAGIC.len())? != MAGIC {
+    let early = || corrupt(path, bytes.len(), "it ends too early");
+    let mut cursor = Cursor::new(bytes);
+    if cursor.take(MAGIC.len()) != Some(MAGIC) {
         return Err(corrupt(path, 0, "it does not begin as a catalog does"));
     }
-    let version = cursor.u32()?;
+    let version = cursor.u32().ok_or_else(early)?;
     if version != VERSION {
         let message = format!(
             "the catalog has version {version}, this program knows {VERSION}: \
@@ -112,9 +110,9 @@ fn decode(bytes: &[u8], path: &Path) -> Result<Catalog> {
         );
         return Err(Error::new(ErrorKind::UnsupportedFormat, message).path(path));
     }
-    let crc = cursor.u32()?;
-    let length = u64::from_be_bytes(cursor.array()?);
-    let body = cursor.bytes.get(HEADER..).unwrap_or_default();
+    let crc = cursor.u32().ok_or_else(early)?;
+    let length = cursor.u64().ok_or_else(early)?;
+    let body = bytes.get(HEADER..).unwrap_or_default();
     if u64::try_from(body.len()).ok() != Some(length) {
         return Err(corrupt(path, HEADER, "its length is not what it says"));
     }
@@ -122,71 +120,48 @@ fn decode(bytes: &[u8], path: &Path) -> Result<Catalog> {
         return Err(corrupt(path, HEADER, "its checksum does not match"));
     }
     let mut catalog = Catalog::new();
-    for _ in 0..cursor.u32()? {
-        let (name, entry) = decode_topic(&mut cursor)?;
+    for _ in 0..cursor.u32().ok_or_else(early)? {
+        let at = bytes.len() - cursor.remaining();
+        let topic = decode_topic(&mut cursor)
+            .ok_or_else(|| corrupt(path, at, "a topic's entry is malformed"))?;
+        let name = TopicName::new(topic.name).map_err(|error| error.path(path))?;
+        let entry = Entry {
+            id: topic.id,
+            partitions: topic.partitions,
+            config: TopicConfig::new(topic.set).map_err(|error| error.path(path))?,
+        };
         catalog.insert(name, entry);
     }
-    if cursor.position != bytes.len() {
-        return Err(corrupt(path, cursor.position, "bytes are left over"));
+    if !cursor.is_empty() {
+        let at = bytes.len() - cursor.remaining();
+        return Err(corrupt(path, at, "bytes are left over"));
     }
     Ok(catalog)
 }
 
-fn decode_topic(cursor: &mut Cursor<'_>) -> Result<(TopicName, Entry)> {
-    let path = cursor.path;
-    let name = TopicName::new(cursor.str()?).map_err(|error| error.path(path))?;
-    let id = TopicId(uuid::Uuid::from_bytes(cursor.array()?));
-    let partitions = i32::from_be_bytes(cursor.array()?);
-    if partitions < 1 {
-        return Err(corrupt(path, cursor.position, "a topic has no partitions"));
-    }
+/// A topic as the file has it.
+struct Stored<'a> {
+    name: &'a str,
+    id: TopicId,
+    partitions: i32,
+    set: BTreeMap<String, String>,
+}
+
+fn decode_topic<'a>(cursor: &mut Cursor<'a>) -> Option<Stored<'a>> {
+    let name = cursor.text()?;
+    let id = TopicId(cursor.uuid()?);
+    let partitions = cursor.i32().filter(|count| *count >= 1)?;
     let mut set = BTreeMap::new();
-    for _ in 0..u16::from_be_bytes(cursor.array()?) {
-        let name = cursor.str()?.to_owned();
-        set.insert(name, cursor.str()?.to_owned());
+    for _ in 0..cursor.u16()? {
+        let name = cursor.text()?.to_owned();
+        set.insert(name, cursor.text()?.to_owned());
     }
-    let config = TopicConfig::new(set).map_err(|error| error.path(path))?;
-    let entry = Entry {
+    Some(Stored {
+        name,
         id,
         partitions,
-        config,
-    };
-    Ok((name, entry))
-}
-
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    position: usize,
-    path: &'a Path,
-}
-
-impl<'a> Cursor<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8]> {
-        let end = self.position.saturating_add(count);
-        let Some(taken) = self.bytes.get(self.position..end) else {
-            return Err(corrupt(self.path, self.position, "it ends too early"));
-        };
-        self.position = end;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N)?);
-        Ok(array)
-    }
-
-    fn u32(&mut self) -> Result<u32> {
-        Ok(u32::from_be_bytes(self.array()?))
-    }
-
-    fn str(&mut self) -> Result<&'a str> {
-        let length = u16::from_be_bytes(self.array()?);
-        let at = self.position;
-        let bytes = self.take(usize::from(length))?;
-        std::str::from_utf8(bytes)
-            .map_err(|error| corrupt(self.path, at, "a text is not UTF-8").source(error))
-    }
+        set,
+    })
 }
 
 fn put_u16(out: &mut Vec<u8>, count: usize) {
@@ -197,15 +172,6 @@ fn put_u16(out: &mut Vec<u8>, count: usize) {
 fn put_u32(out: &mut Vec<u8>, count: usize) {
     let count = u32::try_from(count).unwrap_or(u32::MAX);
     out.extend_from_slice(&count.to_be_bytes());
-}
-
-fn put_str(out: &mut Vec<u8>, text: &str) {
-    assert!(
-        text.len() <= usize::from(u16::MAX),
-        "names and values are short"
-    );
-    put_u16(out, text.len());
-    out.extend_from_slice(text.as_bytes());
 }
 
 fn corrupt(path: &Path, position: usize, what: &str) -> Error {

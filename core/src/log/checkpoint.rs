@@ -18,8 +18,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::cursor::{Cursor, put_text};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::cursor::{Cursor, put_text};
 use crate::storage::{OpenMode, Storage};
 use crate::types::{Offset, Partition, Timestamp, TopicId, TopicName, TopicPartition};
 

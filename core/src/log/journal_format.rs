@@ -17,7 +17,7 @@
 //! group found *behind* such a place proves that the place once held an acknowledged group and is
 //! damaged: then opening fails instead of losing it.
 
-use crate::log::cursor::Cursor;
+use crate::cursor::Cursor;
 use crate::types::{Offset, Partition, TopicId};
 
 /// Groups begin at multiples of this: what a disk writes as one.

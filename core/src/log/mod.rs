@@ -17,7 +17,6 @@ mod append;
 mod checkpoint;
 mod checkpointer;
 mod config;
-mod cursor;
 mod flush;
 mod folder;
 mod journal;

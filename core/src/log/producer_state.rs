@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::log::cursor::Cursor;
+use crate::cursor::Cursor;
 use crate::record::BatchHeader;
 use crate::types::{Epoch, Offset, ProducerId, Sequence, Timestamp};
 

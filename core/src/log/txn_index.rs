@@ -6,7 +6,7 @@
 //!   | version i16 = 0 | producer id i64 | first offset i64 | last offset i64 | last stable i64 |
 //! ```
 
-use crate::log::cursor::Cursor;
+use crate::cursor::Cursor;
 use crate::types::{Offset, ProducerId};
 
 /// An aborted transaction (`AbortedTxn`).

@@ -15,6 +15,7 @@
 //! Version 1 of the key and 4 of the value are written: with the topic's id in it, the progress in
 //! a deleted topic is not taken for that in a new one of the same name.
 
+use crate::cursor::Cursor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::{
     GroupId, LeaderEpoch, Offset, Partition, Timestamp, TopicId, TopicName, TopicPartition,
@@ -22,7 +23,7 @@ use crate::types::{
 
 const KEY_VERSION: i16 = 1;
 const VALUE_VERSION: i16 = 4;
-const TAG_TOPIC_ID: u32 = 0;
+const TAG_TOPIC_ID: usize = 0;
 
 /// Whose progress in which partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,16 +54,22 @@ impl CommitKey {
 
     /// Reads a key; `None` when it is the key of another kind of record.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Self>> {
-        let mut cursor = Cursor { bytes };
-        let version = cursor.i16()?;
+        let mut cursor = Cursor::new(bytes);
+        let version = cursor.i16().ok_or_else(malformed)?;
         if !(0..=KEY_VERSION).contains(&version) {
             return Ok(None);
         }
-        let group = GroupId::new(cursor.str()?)?;
-        let topic = TopicName::new(cursor.str()?)?;
-        let partition = TopicPartition::new(topic, Partition(cursor.i32()?));
-        cursor.end()?;
-        Ok(Some(Self { group, partition }))
+        let (group, topic, partition) = Self::fields(cursor).ok_or_else(malformed)?;
+        Ok(Some(Self {
+            group: GroupId::new(group)?,
+            partition: TopicPartition::new(TopicName::new(topic)?, partition),
+        }))
+    }
+
+    fn fields(mut cursor: Cursor<'_>) -> Option<(&str, &str, Partition)> {
+        let (group, topic) = (str(&mut cursor)?, str(&mut cursor)?);
+        let partition = Partition(cursor.i32()?);
+        cursor.is_empty().then_some((group, topic, partition))
     }
 }
 
@@ -87,32 +94,35 @@ impl CommitValue {
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
-        let mut cursor = Cursor { bytes };
-        let version = cursor.i16()?;
+        let mut cursor = Cursor::new(bytes);
+        let version = cursor.i16().ok_or_else(malformed)?;
         if !(0..=VALUE_VERSION).contains(&version) {
             return Err(Error::new(
                 ErrorKind::UnsupportedFormat,
                 format!("an offset commit of version {version}; known are 0 to {VALUE_VERSION}"),
             ));
         }
+        Self::fields(version, cursor).ok_or_else(malformed)
+    }
+
+    fn fields(version: i16, mut cursor: Cursor<'_>) -> Option<Self> {
         let offset = Offset(cursor.i64()?);
         let leader_epoch = if version >= 3 { cursor.i32()? } else { -1 };
         let metadata = if version >= 4 {
-            cursor.compact_str()?
+            compact_str(&mut cursor)?
         } else {
-            cursor.str()?
+            str(&mut cursor)?
         };
         let committed_at = Timestamp(cursor.i64()?);
         if version == 1 {
             cursor.i64()?;
         }
         let topic_id = if version >= 4 {
-            cursor.tagged_topic_id()?
+            tagged_topic_id(&mut cursor)?
         } else {
             None
         };
-        cursor.end()?;
-        Ok(Self {
+        cursor.is_empty().then(|| Self {
             offset,
             leader_epoch: LeaderEpoch(leader_epoch),
             metadata: metadata.to_owned(),
@@ -122,99 +132,50 @@ impl CommitValue {
     }
 }
 
-struct Cursor<'a> {
-    bytes: &'a [u8],
+fn str<'a>(cursor: &mut Cursor<'a>) -> Option<&'a str> {
+    let length = usize::try_from(cursor.i16()?).ok()?;
+    cursor.str(length)
 }
 
-impl<'a> Cursor<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8]> {
-        let (taken, rest) = self
-            .bytes
-            .split_at_checked(count)
-            .ok_or_else(|| malformed("it ends too early"))?;
-        self.bytes = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N)?);
-        Ok(array)
-    }
-
-    fn i16(&mut self) -> Result<i16> {
-        Ok(i16::from_be_bytes(self.array()?))
-    }
-
-    fn i32(&mut self) -> Result<i32> {
-        Ok(i32::from_be_bytes(self.array()?))
-    }
-
-    fn i64(&mut self) -> Result<i64> {
-        Ok(i64::from_be_bytes(self.array()?))
-    }
-
-    fn varint(&mut self) -> Result<u32> {
-        let mut value = 0_u32;
-        for shift in [0, 7, 14, 21, 28] {
-            let [byte] = self.array()?;
-            let bits = u32::from(byte & 0x7f);
-            if shift == 28 && bits > 0xf {
-                break;
-            }
-            value |= bits << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        Err(malformed("a varint is too long"))
-    }
-
-    fn text(&mut self, length: usize) -> Result<&'a str> {
-        std::str::from_utf8(self.take(length)?)
-            .map_err(|error| malformed("a text is not UTF-8").source(error))
-    }
-
-    fn str(&mut self) -> Result<&'a str> {
-        let length = usize::try_from(self.i16()?)
-            .map_err(|error| malformed("a text has a negative length").source(error))?;
-        self.text(length)
-    }
-
-    fn compact_str(&mut self) -> Result<&'a str> {
-        let length = self.varint()?.checked_sub(1);
-        let length = length.ok_or_else(|| malformed("a text is null"))?;
-        self.text(usize::try_from(length).unwrap_or(usize::MAX))
-    }
-
-    fn tagged_topic_id(&mut self) -> Result<Option<TopicId>> {
-        let mut id = None;
-        for _ in 0..self.varint()? {
-            let tag = self.varint()?;
-            let size = usize::try_from(self.varint()?).unwrap_or(usize::MAX);
-            let mut field = Cursor {
-                bytes: self.take(size)?,
-            };
-            if tag == TAG_TOPIC_ID {
-                id = Some(TopicId(uuid::Uuid::from_bytes(field.array()?)));
-                field.end()?;
-            }
-        }
-        Ok(id)
-    }
-
-    fn end(&self) -> Result<()> {
-        if self.bytes.is_empty() {
-            return Ok(());
-        }
-        Err(malformed("bytes are left over"))
-    }
+fn compact_str<'a>(cursor: &mut Cursor<'a>) -> Option<&'a str> {
+    let length = varint(cursor)?.checked_sub(1)?;
+    cursor.str(length)
 }
 
-fn malformed(what: &str) -> Error {
+fn varint(cursor: &mut Cursor<'_>) -> Option<usize> {
+    let mut value = 0_u32;
+    for shift in [0, 7, 14, 21, 28] {
+        let byte = cursor.u8()?;
+        let bits = u32::from(byte & 0x7f);
+        if shift == 28 && bits > 0xf {
+            return None;
+        }
+        value |= bits << shift;
+        if byte & 0x80 == 0 {
+            return usize::try_from(value).ok();
+        }
+    }
+    None
+}
+
+/// The outer `None` is a malformed field, the inner one an absent field.
+fn tagged_topic_id(cursor: &mut Cursor<'_>) -> Option<Option<TopicId>> {
+    let mut id = None;
+    for _ in 0..varint(cursor)? {
+        let tag = varint(cursor)?;
+        let size = varint(cursor)?;
+        let mut field = Cursor::new(cursor.take(size)?);
+        if tag == TAG_TOPIC_ID {
+            id = Some(TopicId(field.uuid().filter(|_| field.is_empty())?));
+        }
+    }
+    Some(id)
+}
+
+fn malformed() -> Error {
     Error::new(
         ErrorKind::CorruptMessage,
-        format!("a record of __consumer_offsets is malformed: {what}"),
+        "a record of __consumer_offsets is malformed: it ends too early, or says too much",
     )
 }
 

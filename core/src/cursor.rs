@@ -1,4 +1,4 @@
-//! A bounded cursor over bytes from a file: every read may find the end, none can panic.
+//! A bounded cursor over untrusted bytes: every read may find the end, none can panic.
 
 /// Reads big-endian fields in order; `None` at the end of the bytes.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,10 @@ impl<'a> Cursor<'a> {
         let (taken, rest) = self.rest.split_first_chunk()?;
         self.rest = rest;
         Some(*taken)
+    }
+
+    pub(crate) fn u8(&mut self) -> Option<u8> {
+        self.array().map(u8::from_be_bytes)
     }
 
     pub(crate) fn u16(&mut self) -> Option<u16> {
@@ -55,7 +59,12 @@ impl<'a> Cursor<'a> {
     /// A text led by its length in 16 bits.
     pub(crate) fn text(&mut self) -> Option<&'a str> {
         let len = self.u16()?;
-        std::str::from_utf8(self.take(usize::from(len))?).ok()
+        self.str(usize::from(len))
+    }
+
+    /// The next `len` bytes as a text.
+    pub(crate) fn str(&mut self, len: usize) -> Option<&'a str> {
+        std::str::from_utf8(self.take(len)?).ok()
     }
 
     pub(crate) const fn remaining(&self) -> usize {
