@@ -5,6 +5,7 @@
     reason = "a test stops at what it did not foresee"
 )]
 
+mod bad_input;
 mod examples;
 mod produce_consume;
 mod wordcount;

@@ -38,13 +38,21 @@ pub(crate) struct Entry {
 /// All topics, by name.
 pub(crate) type Catalog = BTreeMap<TopicName, Entry>;
 
-/// Reads the catalog of a folder; an absent one is empty. Blocks.
+/// Reads the catalog of a folder; a folder that was not in use before gets an empty one. Blocks.
 pub(crate) fn load(storage: &dyn Storage, dir: &Path) -> Result<Catalog> {
     let path = dir.join(FILE);
+    let failed = |error| Error::io("open the catalog", &path, error);
     let file = match storage.open(&path, OpenMode::Read) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Catalog::new()),
-        Err(error) => return Err(Error::io("open the catalog", &path, error)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let entries = storage.list(dir).map_err(failed)?;
+            if entries.iter().any(|entry| entry.name == "checkpoint") {
+                return Err(corrupt(&path, 0, "it is gone"));
+            }
+            store(storage, dir, &Catalog::new())?;
+            return Ok(Catalog::new());
+        }
+        Err(error) => return Err(failed(error)),
     };
     let length = file
         .len()

@@ -13,7 +13,7 @@ use crate::log::{Durability, PartitionLog, ReadLimit};
 use crate::record::{BatchBuilder, BatchOptions, Batches, Headers, Limits, Scratch, validate};
 use crate::request::{CommittedOffset, Membership, NewTopic};
 use crate::sync::lock;
-use crate::types::{GroupId, MemberId, Partition, TopicName, TopicPartition};
+use crate::types::{GroupId, MemberId, Offset, Partition, TopicName, TopicPartition};
 
 const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// As in Kafka (`offsets.topic.segment.bytes`).
@@ -276,21 +276,8 @@ impl Shard {
                 return Ok(());
             }
             for chunk in &read.chunks {
-                for batch in Batches::new(chunk) {
-                    let batch = batch?;
-                    let header = batch.header;
-                    next = header
-                        .base_offset
-                        .plus(i64::from(header.last_offset_delta) + 1);
-                    if header.attributes.is_control() {
-                        continue;
-                    }
-                    for record in batch.records(&mut scratch)? {
-                        let record = record?;
-                        let key = record.key.unwrap_or_default();
-                        offsets.replay(record.offset, key, record.value)?;
-                    }
-                }
+                let taken = take_in(chunk, &mut offsets, &mut next, &mut scratch);
+                taken.map_err(|error| error.partition(self.log.topic_partition()).offset(next))?;
             }
         }
     }
@@ -314,6 +301,28 @@ impl Shard {
         }
         Ok(())
     }
+}
+
+/// Replays the commits of a chunk; `next` is the offset behind those that were taken in.
+fn take_in(
+    chunk: &[u8],
+    offsets: &mut Offsets,
+    next: &mut Offset,
+    scratch: &mut Scratch,
+) -> Result<()> {
+    for batch in Batches::new(chunk) {
+        let batch = batch?;
+        batch.check_crc()?;
+        if !batch.header.attributes.is_control() {
+            for record in batch.records(scratch)? {
+                let record = record?;
+                let key = record.key.unwrap_or_default();
+                offsets.replay(record.offset, key, record.value)?;
+            }
+        }
+        *next = batch.header.next_offset();
+    }
+    Ok(())
 }
 
 fn check_group(group: &GroupId) -> Result<()> {

@@ -5,7 +5,8 @@
 //! ```text
 //!   | "HWCHECKP" | version u16 = 1 | crc32c u32 of all that follows | body length u32 | body |
 //!
-//!   body:       | journal retired u64 | journal generation u64 | partitions u32 | partition... |
+//!   body:       | journal retired u64 | journal generation u64 | journal bytes u64 |
+//!               | partitions u32 | partition... |
 //!   partition:  | topic id 16 B | topic u16 + text | partition i32 | log start i64 |
 //!               | recovery point i64 | producers u8 (1: there is a snapshot at it) |
 //!               | segments u32 | segment... |
@@ -28,6 +29,7 @@ const VERSION: u16 = 1;
 const CRC_AT: usize = MAGIC.len() + 2;
 const BODY_AT: usize = CRC_AT + 8;
 const SEGMENT_LEN: usize = 40;
+const RESTORE: &str = "restore it from a copy of the folder";
 
 /// What a data folder's checkpoint says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub(crate) struct Checkpoint {
     pub(crate) journal_retired: u64,
     /// The journal's generation when it was written.
     pub(crate) journal_generation: u64,
+    /// Each of the journal's files has at least this many bytes: a shorter one was damaged.
+    pub(crate) journal_bytes: u64,
     pub(crate) partitions: Vec<PartitionCheckpoint>,
 }
 
@@ -69,6 +73,7 @@ impl Checkpoint {
         let mut body = Vec::with_capacity(64 + self.partitions.len() * 128);
         body.extend_from_slice(&self.journal_retired.to_be_bytes());
         body.extend_from_slice(&self.journal_generation.to_be_bytes());
+        body.extend_from_slice(&self.journal_bytes.to_be_bytes());
         body.extend_from_slice(&count(self.partitions.len()).to_be_bytes());
         for partition in &self.partitions {
             partition.encode(&mut body);
@@ -89,7 +94,9 @@ impl Checkpoint {
         let fault = |what: String| Error::new(ErrorKind::CorruptMessage, what);
         let mut head = Cursor::new(bytes);
         if head.take(MAGIC.len()) != Some(MAGIC) {
-            return Err(fault("this is no checkpoint of Headwater's".to_owned()));
+            return Err(fault(format!(
+                "this is no checkpoint of Headwater's: {RESTORE}"
+            )));
         }
         let version = head.u16().unwrap_or(0);
         if version != VERSION {
@@ -104,15 +111,18 @@ impl Checkpoint {
             .map(|len| len as usize)
             .filter(|len| *len == head.remaining());
         if body.is_none() || crc != Some(crc32c::crc32c(&bytes[CRC_AT + 4..])) {
-            return Err(fault("the checkpoint fails its checksum".to_owned()));
+            return Err(fault(format!(
+                "the checkpoint fails its checksum: {RESTORE}"
+            )));
         }
         Self::decode_body(head)
-            .ok_or_else(|| fault("the checkpoint breaks its own format".to_owned()))
+            .ok_or_else(|| fault(format!("the checkpoint breaks its own format: {RESTORE}")))
     }
 
     fn decode_body(mut body: Cursor<'_>) -> Option<Self> {
         let journal_retired = body.u64()?;
         let journal_generation = body.u64()?;
+        let journal_bytes = body.u64()?;
         let mut partitions = Vec::new();
         for _ in 0..body.u32()? {
             partitions.push(PartitionCheckpoint::decode(&mut body)?);
@@ -120,6 +130,7 @@ impl Checkpoint {
         body.is_empty().then_some(Self {
             journal_retired,
             journal_generation,
+            journal_bytes,
             partitions,
         })
     }
@@ -275,6 +286,7 @@ mod tests {
         Checkpoint {
             journal_retired: 12,
             journal_generation: 3,
+            journal_bytes: 4096,
             partitions: vec![partition(0), partition(1)],
         }
     }

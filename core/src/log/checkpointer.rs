@@ -157,6 +157,11 @@ fn retire(shared: &Shared, ring: &Ring, through: u64) {
                 tracing::warn!(%error, "the journal stays as long as it is");
             }
         }
+        // The next checkpoint says so, and soon: a file that becomes shorter is noticed then.
+        let bytes = ring.bytes();
+        if shared.journal.bytes.swap(bytes, Ordering::AcqRel) < bytes {
+            shared.request_checkpoint();
+        }
     }
 }
 

@@ -251,9 +251,16 @@ impl PartitionLog {
         let file = file.map_err(|error| {
             Error::io("open the segment", &path, error).partition(&self.partition)
         })?;
-        if let Some(segment) = self.lock().segment_mut(base) {
+        let mut state = self.lock();
+        if let Some(segment) = state.segment_mut(base) {
+            if segment.written == 0 {
+                // What an old or foreign file of this name holds must not follow what comes.
+                file.set_len(0)
+                    .map_err(|error| Error::io("empty the segment", &path, error))?;
+            }
             segment.file = Some(Arc::clone(&file));
         }
+        drop(state);
         Ok(file)
     }
 

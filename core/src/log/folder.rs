@@ -100,6 +100,15 @@ impl DataFolder {
             .storage
             .list(dir)
             .map_err(|error| Error::io("list the data folder", dir, error))?;
+        let ours = ["catalog", "checkpoint", "journal"];
+        if let Some(entry) = entries.iter().find(|entry| ours.contains(&&*entry.name)) {
+            let what = format!(
+                "the folder holds {:?} but no {META}, which says whose it is: restore that file \
+                 from a copy of the folder",
+                entry.name
+            );
+            return Err(Error::new(ErrorKind::CorruptMessage, what).path(&dir.join(META)));
+        }
         let foreign = entries
             .iter()
             .find(|entry| !entry.name.starts_with("lock") && entry.name != tmp_name());
@@ -112,7 +121,7 @@ impl DataFolder {
             return Err(Error::new(ErrorKind::UnsupportedFormat, what).path(dir));
         }
         let cluster_id = env.random.uuid();
-        let text = format!("version={FORMAT_VERSION}\ncluster.id={cluster_id}\n");
+        let text = meta_text(cluster_id);
         replace_whole(&*env.storage, dir, META, text.as_bytes())?;
         sync_parent(env, dir)?;
         Ok(cluster_id)
@@ -152,9 +161,16 @@ fn tmp_name() -> String {
     format!("{META}.tmp")
 }
 
+/// The text of `meta.properties`. The journal is told from others by the cluster's id, so a
+/// damaged one must be noticed.
+fn meta_text(cluster_id: uuid::Uuid) -> String {
+    let text = format!("version={FORMAT_VERSION}\ncluster.id={cluster_id}\n");
+    format!("{text}crc32c={:08x}\n", crc32c::crc32c(text.as_bytes()))
+}
+
 fn parse_meta(bytes: &[u8]) -> Result<uuid::Uuid> {
     let damaged = || {
-        let what = "the file does not tell version and cluster.id: restore it from a backup";
+        let what = "the file is damaged: restore it from a copy of the folder";
         Error::new(ErrorKind::CorruptMessage, what)
     };
     let text = std::str::from_utf8(bytes).ok().ok_or_else(damaged)?;
@@ -175,5 +191,34 @@ fn parse_meta(bytes: &[u8]) -> Result<uuid::Uuid> {
     }
     find("cluster.id")
         .and_then(|id| id.parse().ok())
+        .filter(|id| meta_text(*id) == text)
         .ok_or_else(damaged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cut_and_every_flipped_bit_is_noticed() {
+        let id = uuid::Uuid::from_u128(0x1234_5678_9abc_def0);
+        let good = meta_text(id);
+        assert_eq!(parse_meta(good.as_bytes()).unwrap(), id);
+        for at in 0..good.len() {
+            assert!(parse_meta(&good.as_bytes()[..at]).is_err(), "cut at {at}");
+            for bit in 0..8 {
+                let mut bad = good.clone().into_bytes();
+                bad[at] ^= 1 << bit;
+                assert!(parse_meta(&bad).is_err(), "bit {bit} of byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_newer_version_is_named() {
+        let newer = "version=2\nsomething=else\n";
+        let error = parse_meta(newer.as_bytes()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnsupportedFormat);
+        assert!(error.to_string().contains("version 2"));
+    }
 }

@@ -52,6 +52,8 @@ pub(crate) struct JournalQueue {
     pub(crate) generation: AtomicU64,
     /// Whether the files fill up fast and should grow.
     pub(crate) grow: AtomicBool,
+    /// The bytes that each of the files has at least.
+    pub(crate) bytes: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +73,7 @@ impl JournalQueue {
             retired_bell: Notify::new(),
             generation: AtomicU64::new(generation),
             grow: AtomicBool::new(false),
+            bytes: AtomicU64::new(0),
         }
     }
 
@@ -149,6 +152,9 @@ impl Ring {
             let len = file.len().map_err(|error| fault(&path, error))?;
             if len < len_min {
                 fill(&*file, len, len_min)?;
+            } else {
+                // It may have been growing when the process was killed.
+                file.sync().map_err(|error| fault(&path, error))?;
             }
             let len = AtomicU64::new(len.max(len_min));
             Ok(RingFile {
@@ -164,6 +170,14 @@ impl Ring {
             .sync_dir(shared_dir)
             .map_err(|error| fault(shared_dir, error))?;
         Ok(Self { files })
+    }
+
+    /// The bytes that each of the files has at least.
+    pub(crate) fn bytes(&self) -> u64 {
+        let lens = self.files.iter().map(|file| &file.len);
+        lens.map(|len| len.load(Ordering::Acquire))
+            .min()
+            .unwrap_or(0)
     }
 
     /// Doubles a file that holds nothing that is still needed, up to `max` bytes.

@@ -38,17 +38,17 @@ impl OffsetIndex {
         }
     }
 
-    /// A position at or before the batch that holds `target`: reading on from it finds the batch.
+    /// The last offset and the position of the batch to read on from to find the one that holds
+    /// `target`; `None` is the beginning of the segment.
     #[must_use]
-    pub fn position_before(&self, base: Offset, target: Offset) -> u64 {
+    pub fn entry_before(&self, base: Offset, target: Offset) -> Option<(Offset, u64)> {
         let relative = target.0 - base.0;
         let after = self
             .entries
             .partition_point(|entry| i64::from(entry.0) <= relative);
         // The entry's own batch ends at its offset, so `target` is in it or behind it.
-        after
-            .checked_sub(1)
-            .map_or(0, |at| u64::from(self.entries[at].1))
+        let (last, position) = *self.entries.get(after.checked_sub(1)?)?;
+        Some((base.plus(i64::from(last)), u64::from(position)))
     }
 
     /// Drops the entries at or beyond a position.
@@ -129,8 +129,9 @@ mod tests {
             }
             for probe in probes {
                 let target = base.0 + probe;
-                let expected = model.range(..=target).next_back().map_or(0, |found| *found.1);
-                prop_assert_eq!(index.position_before(base, Offset(target)), expected);
+                let expected = model.range(..=target).next_back();
+                let expected = expected.map(|(last, position)| (Offset(*last), *position));
+                prop_assert_eq!(index.entry_before(base, Offset(target)), expected);
             }
             let decoded = OffsetIndex::decode(&index.encode_from(0), position + 1);
             prop_assert_eq!(decoded, Some(index));

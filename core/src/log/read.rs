@@ -8,9 +8,10 @@ use bytes::{Bytes, BytesMut};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::partition_log::{PartitionLog, State};
 use crate::log::positions::Positions;
-use crate::log::segment::log_file;
+use crate::log::segment::{index_file, log_file};
 use crate::record::{Batch, BatchHeader, Scratch};
 use crate::storage::File;
+use crate::sync::lock;
 use crate::types::{Offset, Timestamp};
 
 /// How far a reader may see.
@@ -42,8 +43,29 @@ struct Piece {
     path: PathBuf,
     segment: Offset,
     position: u64,
+    /// What the batch at `position` must be: the base offset lies outside its checksum, and an
+    /// index has none.
+    first: Expected,
     /// Where the segment's written bytes end.
     end: u64,
+}
+
+/// What is known of a batch before it is read. Every batch begins where the one before it ended.
+#[derive(Clone, Copy, Debug)]
+enum Expected {
+    /// It begins with this offset.
+    Begins(Offset),
+    /// It ends with this offset, says the offset index.
+    Ends(Offset),
+}
+
+impl Expected {
+    fn is(self, header: &BatchHeader) -> bool {
+        match self {
+            Self::Begins(offset) => header.base_offset == offset,
+            Self::Ends(offset) => header.last_offset() == offset,
+        }
+    }
 }
 
 impl PartitionLog {
@@ -77,20 +99,31 @@ impl PartitionLog {
             let chunks = read_tail(&state, offset, max_bytes, end);
             return Ok(Read { chunks, positions });
         }
-        let piece = self
-            .find(&mut state, offset)
-            .map_err(|e| e.partition(&self.partition))?;
+        let found = self.find(&mut state, offset);
         drop(state);
-        let (chunk, read_end) = piece
-            .read(offset, max_bytes, end)
-            .map_err(|error| error.partition(&self.partition).offset(offset))?;
-        if let Some((next, position)) = read_end {
-            self.remember_read_end(next, piece.segment, position);
-        }
+        let read = found.and_then(|piece| match piece.read(offset, max_bytes, end) {
+            Err(error) if piece.is_by_index() && error.kind() == ErrorKind::CorruptMessage => {
+                // The index may be what is damaged: it has no checksum and can be built anew.
+                let piece = self.find_anew(offset)?;
+                Ok((piece.read(offset, max_bytes, end)?, piece.segment))
+            }
+            read => Ok((read?, piece.segment)),
+        });
+        let ((chunk, next, position), segment) =
+            read.map_err(|error| self.unreadable(error).offset(offset))?;
+        self.remember_read_end(next, segment, position);
         Ok(Read {
-            chunks: chunk.into_iter().collect(),
+            chunks: vec![chunk],
             positions,
         })
+    }
+
+    /// The error of a read, which means nothing where the partition was deleted meanwhile.
+    fn unreadable(&self, error: Error) -> Error {
+        if lock(&self.files).deleted {
+            return self.gone("the partition was deleted");
+        }
+        error.partition(&self.partition)
     }
 
     /// The first record at `target` or later: its offset and timestamp.
@@ -109,14 +142,15 @@ impl PartitionLog {
         let Some(segment) = first else {
             return Ok(None);
         };
-        let mut offset = self.time_hint(segment, target)?.max(positions.log_start);
+        let mut offset = self.time_hint(segment, target)?;
         while offset < positions.high_watermark {
             let read = self.read(offset, 1 << 20, ReadLimit::HighWatermark)?;
             let found = scan(
                 &read.chunks,
                 |header| header.max_timestamp >= target,
                 |record| record.1 >= target && record.0 >= positions.log_start,
-            )?;
+            )
+            .map_err(|error| error.partition(&self.partition))?;
             match found {
                 Scan::Found(offset, timestamp) => return Ok(Some((offset, timestamp))),
                 Scan::Next(next) => offset = next,
@@ -145,19 +179,35 @@ impl PartitionLog {
         }
     }
 
+    /// An offset before which the segment and those before it hold nothing as late as `target`.
     fn time_hint(&self, segment: Offset, target: Timestamp) -> Result<Offset> {
         let mut state = self.lock();
         let interval = state.config.index_interval_bytes;
         let storage = &*self.shared.env.storage;
+        let log_start = state.positions.log_start;
         let Some(segment) = state.segment_mut(segment) else {
-            return Ok(segment);
+            return Ok(segment.max(log_start));
         };
+        let (first, base) = (segment.base, segment.base.max(log_start));
         if segment.written == 0 {
-            return Ok(segment.base);
+            return Ok(base);
         }
-        let base = segment.base;
-        let indexes = segment.load_indexes(storage, &self.dir, interval)?;
-        Ok(indexes.times.offset_before(base, target))
+        let indexes = segment
+            .load_indexes(storage, &self.dir, interval)
+            .map_err(|error| error.partition(&self.partition))?;
+        let entry = indexes.times.entry_before(first, target);
+        drop(state);
+        let Some((timestamp, offset)) = entry.filter(|entry| entry.1 > base) else {
+            return Ok(base);
+        };
+        // The index has no checksum: its batch tells whether it is right.
+        let read = self.read(offset, 1, ReadLimit::LogEnd);
+        let right = read.is_ok_and(|read| {
+            let header = read.chunks.first().map(|chunk| BatchHeader::parse(chunk));
+            matches!(header, Some(Ok(header))
+                if header.last_offset() == offset && header.max_timestamp == timestamp)
+        });
+        Ok(if right { offset } else { base })
     }
 
     fn out_of_range(&self, offset: Offset, positions: &Positions) -> Error {
@@ -182,23 +232,41 @@ impl PartitionLog {
             .copied();
         let at = state.segment_at(offset);
         let segment = &mut state.segments[at];
-        let position = match known {
-            Some((_, base, position)) if base == segment.base => position,
+        let base = segment.base;
+        let (position, first) = match known {
+            Some((_, segment, position)) if segment == base => (position, Expected::Begins(offset)),
             _ => {
-                let base = segment.base;
                 let indexes = segment.load_indexes(storage, &self.dir, interval)?;
-                indexes.offsets.position_before(base, offset)
+                match indexes.offsets.entry_before(base, offset) {
+                    Some((last, position)) => (position, Expected::Ends(last)),
+                    None => (0, Expected::Begins(base)),
+                }
             }
         };
         let file = segment.open(storage, &self.dir)?;
-        let path = log_file(&self.dir, segment.base);
+        let path = log_file(&self.dir, base);
         Ok(Piece {
             file,
             path,
-            segment: segment.base,
+            segment: base,
             position,
+            first,
             end: segment.written,
         })
+    }
+
+    /// As [`PartitionLog::find`], with the segment's index built anew from its batches.
+    fn find_anew(&self, offset: Offset) -> Result<Piece> {
+        let mut state = self.lock();
+        let interval = state.config.index_interval_bytes;
+        let storage = &*self.shared.env.storage;
+        let at = state.segment_at(offset);
+        let segment = &mut state.segments[at];
+        tracing::warn!(file = %index_file(&self.dir, segment.base).display(),
+            "the index is damaged: it is built anew");
+        let indexes = segment.rebuild_indexes(storage, &self.dir, interval)?;
+        segment.indexes = Some(indexes);
+        self.find(&mut state, offset)
     }
 
     /// Where in its segment the batch begins whose first offset is `end` (or would).
@@ -238,37 +306,42 @@ impl PartitionLog {
     }
 }
 
-/// Where a batch ends: the next offset, and its place in the file.
-type BatchEnd = (Offset, u64);
-
 impl Piece {
-    /// Reads whole batches from `offset` on and before `limit`; with them the end of the last one,
-    /// as offset and position.
+    fn is_by_index(&self) -> bool {
+        matches!(self.first, Expected::Ends(_))
+    }
+
+    /// Reads whole batches from `offset` on and before `limit`, which the piece holds; with them
+    /// the offset and the position where they end.
     fn read(
         &self,
         offset: Offset,
         max_bytes: usize,
         limit: Offset,
-    ) -> Result<(Option<Bytes>, Option<BatchEnd>)> {
-        let mut position = self.position;
+    ) -> Result<(Bytes, Offset, u64)> {
+        let (mut position, mut first) = (self.position, self.first);
         loop {
             let bytes = self.fetch(position, max_bytes.max(BatchHeader::LEN))?;
-            let cut = self.cut(&bytes, position, offset, max_bytes, limit)?;
-            match cut {
+            match self.cut(&bytes, position, first, offset, max_bytes, limit)? {
                 Cut::Batches { from, to, next } => {
-                    let end = (next, position + to as u64);
-                    return Ok((Some(bytes.freeze().slice(from..to)), Some(end)));
+                    let end = position + to as u64;
+                    return Ok((bytes.freeze().slice(from..to), next, end));
                 }
-                Cut::Nothing => return Ok((None, None)),
-                Cut::Skip(skipped) => position += skipped as u64,
-                Cut::Larger { from, size } => {
+                Cut::Nothing => {
+                    let what = "no batch holds the offset, which was acknowledged: restore the \
+                                file from a copy, or read on behind it";
+                    return Err(self.damaged(position, what));
+                }
+                Cut::Skip { skipped, next } => {
+                    position += skipped as u64;
+                    first = Expected::Begins(next);
+                }
+                Cut::Larger { from, size, next } => {
                     let bytes = self.fetch(position + from as u64, size)?.freeze();
                     if bytes.len() < size {
                         return Err(self.damaged(position + from as u64, "the batch is cut short"));
                     }
-                    let header = BatchHeader::parse(&bytes)?;
-                    let end = position + (from + size) as u64;
-                    return Ok((Some(bytes), Some((header.next_offset(), end))));
+                    return Ok((bytes, next, position + (from + size) as u64));
                 }
             }
         }
@@ -290,12 +363,13 @@ impl Piece {
         &self,
         bytes: &[u8],
         position: u64,
+        mut expected: Expected,
         offset: Offset,
         max_bytes: usize,
         limit: Offset,
     ) -> Result<Cut> {
         let (mut at, mut from, mut next) = (0, None, offset);
-        while let Some(header) = self.header_at(bytes, at, position)? {
+        while let Some(header) = self.header_at(bytes, at, position, expected)? {
             let size = header.size();
             let wanted = header.last_offset() >= offset;
             if header.base_offset >= limit {
@@ -306,12 +380,14 @@ impl Piece {
                 let first = begin == at;
                 if at + size > bytes.len() || (!first && at + size - begin > max_bytes) {
                     if first {
-                        return Ok(Cut::Larger { from: at, size });
+                        let (from, next) = (at, header.next_offset());
+                        return Ok(Cut::Larger { from, size, next });
                     }
                     break;
                 }
-                next = header.next_offset();
             }
+            next = header.next_offset();
+            expected = Expected::Begins(next);
             at += size;
             if at >= bytes.len() {
                 break;
@@ -319,24 +395,41 @@ impl Piece {
         }
         Ok(match from {
             Some(from) => Cut::Batches { from, to: at, next },
-            None if at == 0 => Cut::Nothing,
-            None if position + at as u64 >= self.end => Cut::Nothing,
-            None => Cut::Skip(at),
+            None if at == 0 || position + at as u64 >= self.end => Cut::Nothing,
+            None => Cut::Skip { skipped: at, next },
         })
     }
 
     /// The header at `at`; `None` when the bytes read end before it does.
-    fn header_at(&self, bytes: &[u8], at: usize, position: u64) -> Result<Option<BatchHeader>> {
+    fn header_at(
+        &self,
+        bytes: &[u8],
+        at: usize,
+        position: u64,
+        expected: Expected,
+    ) -> Result<Option<BatchHeader>> {
         let Some(rest) = bytes
             .get(at..)
             .filter(|rest| rest.len() >= BatchHeader::LEN)
         else {
             return Ok(None);
         };
-        BatchHeader::parse(rest).map(Some).map_err(|error| {
-            let place = position + at as u64;
-            error.path(&self.path).position(place)
-        })
+        let place = position + at as u64;
+        let header =
+            BatchHeader::parse(rest).map_err(|error| error.path(&self.path).position(place))?;
+        if expected.is(&header) {
+            return Ok(Some(header));
+        }
+        let (begins, ends) = (header.base_offset, header.last_offset());
+        let written = match expected {
+            Expected::Begins(offset) => format!("one from {offset} on"),
+            Expected::Ends(offset) => format!("one up to {offset}"),
+        };
+        let what = format!(
+            "the batch says that it holds offsets {begins} to {ends}, {written} was written \
+             there: restore the file from a copy"
+        );
+        Err(self.damaged(place, &what))
     }
 
     fn damaged(&self, position: u64, what: &str) -> Error {
@@ -355,9 +448,13 @@ enum Cut {
         next: Offset,
     },
     /// The wanted batch is larger than what was read.
-    Larger { from: usize, size: usize },
-    /// The wanted batch lies behind these bytes.
-    Skip(usize),
+    Larger {
+        from: usize,
+        size: usize,
+        next: Offset,
+    },
+    /// The wanted batch lies behind these bytes, which end before offset `next`.
+    Skip { skipped: usize, next: Offset },
     /// There is no such batch.
     Nothing,
 }
@@ -396,6 +493,7 @@ fn scan(
         let mut rest = &chunk[..];
         while !rest.is_empty() {
             let batch = Batch::parse(rest)?;
+            batch.check_crc()?;
             rest = &rest[batch.bytes().len()..];
             outcome = Scan::Next(batch.header.next_offset());
             if !batch_wanted(&batch.header) {

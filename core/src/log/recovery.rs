@@ -20,7 +20,7 @@ use crate::log::checkpoint::{Checkpoint, PartitionCheckpoint, read_whole};
 use crate::log::flush::{make_partition_dir, metadata_text};
 use crate::log::partition_log::PartitionLog;
 use crate::log::producer_state::ProducerStates;
-use crate::log::replay::{Replayed, replay};
+use crate::log::replay::{ReplayStart, Replayed, replay};
 use crate::log::segment::{Segment, base_of, index_file, log_file, time_index_file};
 use crate::log::store::{CLEAN, PartitionSpec};
 use crate::record::{self, BatchHeader};
@@ -70,13 +70,16 @@ pub(crate) fn recover(
     let storage = &*env.storage;
     let checkpoint = Checkpoint::load(storage, dir)?;
     let clean = read_whole(storage, &dir.join(CLEAN))?.is_some();
+    let known_retired = checkpoint.as_ref().map(|found| found.journal_retired);
     let checkpoint = match (checkpoint, clean) {
         (Some(checkpoint), _) => checkpoint,
         (None, false) => Checkpoint::default(),
         (None, true) => {
             let what = "the folder was closed whole but its checkpoint is gone: restore it, or \
-                        remove the file clean-shutdown to have everything read again";
-            return Err(Error::new(ErrorKind::CorruptMessage, what).path(dir));
+                        remove the file clean-shutdown and the folder journal to have everything \
+                        read again";
+            return Err(Error::new(ErrorKind::CorruptMessage, what)
+                .path(&crate::log::checkpoint::file(dir)));
         }
     };
     let mut recovered = Recovered {
@@ -100,16 +103,16 @@ pub(crate) fn recover(
     }
     remove_deleted(storage, dir)?;
     for spec in known {
-        claim_dir(storage, dir, spec)?;
+        let vouched = saved.get(&(spec.id, spec.partition.partition));
+        let vouched = vouched.is_some_and(|saved| !saved.segments.is_empty());
+        claim_dir(env, dir, spec, vouched)?;
     }
-    let replayed = replay(
-        storage,
-        dir,
+    let start = ReplayStart {
         journal,
-        checkpoint.journal_retired,
-        known,
-        &saved,
-    )?;
+        retired: known_retired,
+        bytes: checkpoint.journal_bytes,
+    };
+    let replayed = replay(storage, dir, &start, known, &saved)?;
     recovered.sequence = replayed.sequence;
     recovered.generation = recovered.generation.max(replayed.generation);
     for spec in known {
@@ -170,7 +173,7 @@ fn load_producers(
 fn remove_deleted(storage: &dyn Storage, dir: &Path) -> Result<()> {
     let fault = |error| Error::io("remove a deleted partition's folder", dir, error);
     for entry in storage.list(dir).map_err(fault)? {
-        if entry.is_dir && entry.name.ends_with("-delete") {
+        if entry.is_dir && is_deleted(&entry.name) {
             storage
                 .remove_dir_all(&dir.join(&entry.name))
                 .map_err(fault)?;
@@ -179,19 +182,40 @@ fn remove_deleted(storage: &dyn Storage, dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Whether a folder's name is one that [`LogStore::delete`](crate::log::LogStore::delete) gives.
+fn is_deleted(name: &str) -> bool {
+    let mark = name
+        .strip_suffix("-delete")
+        .and_then(|name| name.rsplit_once('.'));
+    mark.is_some_and(|(_, id)| id.len() == 32 && uuid::Uuid::parse_str(id).is_ok())
+}
+
 /// Sets aside a folder that bears the partition's name but belongs to an older topic of that name.
-fn claim_dir(storage: &dyn Storage, root: &Path, spec: &PartitionSpec) -> Result<()> {
+/// If the checkpoint vouches for the partition's files, then it is no other topic's.
+fn claim_dir(env: &Env, root: &Path, spec: &PartitionSpec, vouched: bool) -> Result<()> {
     let dir = root.join(spec.partition.to_string());
-    let Some(metadata) = read_whole(storage, &dir.join("partition.metadata"))? else {
+    let path = dir.join("partition.metadata");
+    let Some(metadata) = read_whole(&*env.storage, &path)? else {
         return Ok(());
     };
-    if metadata != metadata_text(spec.id).as_bytes() {
-        tracing::warn!(dir = %dir.display(), "the folder belongs to a deleted topic: removed");
-        storage
-            .remove_dir_all(&dir)
-            .map_err(|error| Error::io("remove a deleted partition's folder", &dir, error))?;
+    let own = metadata_text(spec.id);
+    if metadata == own.as_bytes() {
+        return Ok(());
     }
-    Ok(())
+    if vouched || metadata.len() != own.len() {
+        let what = "the file does not name this topic: it is damaged. Restore it from a copy, or \
+                    remove it if the folder is this topic's";
+        return Err(Error::new(ErrorKind::CorruptMessage, what)
+            .partition(&spec.partition)
+            .path(&path));
+    }
+    let mark = env.random.uuid();
+    let stray = root.join(format!("{}.{}-stray", spec.partition, mark.simple()));
+    tracing::warn!(dir = %stray.display(), "the folder belongs to a deleted topic: set aside");
+    env.storage
+        .rename(&dir, &stray)
+        .and_then(|()| env.storage.sync_dir(root))
+        .map_err(|error| Error::io("set a deleted partition's folder aside", &dir, error))
 }
 
 /// Reading one partition's files.
@@ -243,6 +267,7 @@ impl Scan<'_> {
         };
         Ok(entries
             .iter()
+            .filter(|entry| !entry.is_dir)
             .filter_map(|entry| Some((base_of(&entry.name)?, entry.len)))
             .collect())
     }
@@ -418,7 +443,8 @@ impl Scan<'_> {
         };
         while segment.size < len {
             let header = match window.batch(segment.size, len)? {
-                Ok(header) if header.base_offset >= progress.next => header,
+                // Every batch begins where the one before it ended.
+                Ok(header) if header.base_offset == progress.next => header,
                 Ok(header) => {
                     let what = format!("offset {} after {}", header.base_offset, progress.next);
                     return Ok(Some(Error::new(ErrorKind::CorruptMessage, what)));

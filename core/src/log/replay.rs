@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::bounded::HashMap;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::checkpoint::{PartitionCheckpoint, read_whole};
+use crate::log::checkpoint::{PartitionCheckpoint, file, read_whole};
 use crate::log::journal::ring_files;
 use crate::log::journal_format::{ALIGN, Group, decode_group, may_begin};
 use crate::log::recovery::{Key, open_for_replay};
@@ -23,6 +23,16 @@ pub(crate) struct Replayed {
     pub(crate) ends: HashMap<Key, Offset>,
 }
 
+/// What is known of the journal before it is read.
+pub(crate) struct ReplayStart {
+    /// Its number: groups of another journal are old bytes.
+    pub(crate) journal: u64,
+    /// The last group that is in the partitions' files; `None` without a checkpoint.
+    pub(crate) retired: Option<u64>,
+    /// The bytes that each of its files has at least.
+    pub(crate) bytes: u64,
+}
+
 /// A group's place in one of the files.
 struct Place {
     sequence: u64,
@@ -30,23 +40,42 @@ struct Place {
     position: usize,
 }
 
-/// Writes the batches of all groups after `retired` into the partitions' files.
+/// Writes the batches of all groups that are not retired into the partitions' files.
 pub(crate) fn replay(
     storage: &dyn Storage,
     dir: &Path,
-    journal: u64,
-    retired: u64,
+    start: &ReplayStart,
     known: &[PartitionSpec],
     saved: &HashMap<Key, PartitionCheckpoint>,
 ) -> Result<Replayed> {
     let paths = ring_files(dir);
     let mut files = Vec::new();
     for path in &paths {
-        files.push(read_whole(storage, path)?.unwrap_or_default());
+        let bytes = read_whole(storage, path)?.unwrap_or_default();
+        if (bytes.len() as u64) < start.bytes {
+            let what = format!(
+                "the journal's file has {} bytes, {} were there: what was acknowledged last may \
+                 be lost. Restore the data folder from a copy",
+                bytes.len(),
+                start.bytes
+            );
+            return Err(Error::new(ErrorKind::CorruptMessage, what)
+                .path(path)
+                .position(bytes.len() as u64));
+        }
+        files.push(bytes);
     }
+    let retired = start.retired.unwrap_or(0);
     let mut places = Vec::new();
     for (file, bytes) in files.iter().enumerate() {
-        find_groups(bytes, journal, retired, file, &mut places);
+        find_groups(bytes, start.journal, retired, file, &mut places);
+    }
+    if start.retired.is_none() && !places.is_empty() {
+        let what = "the checkpoint is gone, without which nobody knows which part of the journal \
+                    counts: restore it from a copy of the folder, or remove the folder journal to \
+                    open what is in the partitions' files; what was acknowledged last may be \
+                    missing there";
+        return Err(Error::new(ErrorKind::CorruptMessage, what).path(&file(dir)));
     }
     places.sort_by_key(|place| place.sequence);
     check_unbroken(&places, retired, &files, &paths)?;

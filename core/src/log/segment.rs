@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::log::checkpoint::{SegmentCheckpoint, read_whole};
 use crate::log::offset_index::OffsetIndex;
 use crate::log::time_index::TimeIndex;
@@ -154,6 +154,7 @@ impl Segment {
         index_interval: u64,
     ) -> Result<&mut Indexes> {
         if self.indexes.is_none() {
+            self.check_len(storage, dir)?;
             let loaded = match self.read_index_files(storage, dir)? {
                 Some(indexes) => indexes,
                 None => self.rebuild_indexes(storage, dir, index_interval)?,
@@ -161,6 +162,24 @@ impl Segment {
             self.indexes = Some(loaded);
         }
         Ok(self.indexes.get_or_insert_default())
+    }
+
+    /// A file that became shorter must not be read as a short log, nor written on.
+    fn check_len(&mut self, storage: &dyn Storage, dir: &Path) -> Result<()> {
+        let file = self.open(storage, dir)?;
+        let len = file
+            .len()
+            .map_err(|error| Error::io("measure the segment", file.path(), error))?;
+        if len < self.written {
+            let what = format!(
+                "the segment has {len} bytes, {} were written: restore the file from a copy",
+                self.written
+            );
+            return Err(Error::new(ErrorKind::CorruptMessage, what)
+                .path(file.path())
+                .position(len));
+        }
+        Ok(())
     }
 
     fn read_index_files(&self, storage: &dyn Storage, dir: &Path) -> Result<Option<Indexes>> {
@@ -182,7 +201,7 @@ impl Segment {
     }
 
     /// Builds the indexes from the segment's batch headers.
-    fn rebuild_indexes(
+    pub(crate) fn rebuild_indexes(
         &mut self,
         storage: &dyn Storage,
         dir: &Path,
@@ -190,18 +209,28 @@ impl Segment {
     ) -> Result<Indexes> {
         let file = self.open(storage, dir)?;
         let mut anew = Self::new(self.base);
+        let mut next = self.base;
         while anew.size < self.written {
             let mut head = [0; BatchHeader::LEN];
-            let path = log_file(dir, self.base);
+            let path = file.path();
             file.read_at(&mut head, anew.size)
-                .map_err(|error| Error::io("read a batch header", &path, error))?;
+                .map_err(|error| Error::io("read a batch header", path, error))?;
             let header =
-                BatchHeader::parse(&head).map_err(|error| error.path(&path).position(anew.size))?;
+                BatchHeader::parse(&head).map_err(|error| error.path(path).position(anew.size))?;
+            if header.base_offset != next {
+                let what = format!(
+                    "the batch begins at offset {}, {next} was written there: restore the file \
+                     from a copy",
+                    header.base_offset
+                );
+                return Err(Error::new(ErrorKind::CorruptMessage, what)
+                    .path(path)
+                    .position(anew.size));
+            }
+            next = header.next_offset();
             anew.admit(&header, header.size() as u64, index_interval);
         }
-        anew.indexes
-            .take()
-            .map_or_else(|| Ok(Indexes::default()), Ok)
+        Ok(anew.indexes.take().unwrap_or_default())
     }
 
     /// Writes the index entries that the files do not have yet; `sync` makes them durable.

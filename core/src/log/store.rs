@@ -134,6 +134,7 @@ impl LogStore {
     fn start(&self, clean: bool) -> Result<()> {
         let shared = &self.shared;
         let ring = Ring::open(&shared.dir, &shared.env, shared.options.journal_bytes_min)?;
+        shared.journal.bytes.store(ring.bytes(), Ordering::Release);
         let ring = Arc::new(ring);
         if clean {
             recovery::remove_clean_mark(&shared.env, &shared.dir)?;
@@ -379,6 +380,7 @@ impl Shared {
         Checkpoint {
             journal_retired,
             journal_generation: self.journal.generation.load(Ordering::Acquire),
+            journal_bytes: self.journal.bytes.load(Ordering::Acquire),
             partitions: logs.iter().map(|log| log.checkpoint()).collect(),
         }
     }

@@ -34,13 +34,13 @@ impl TimeIndex {
         }
     }
 
-    /// An offset before which no record has a timestamp of `target` or later.
+    /// The last entry that is earlier than `target`: no record before its offset has a timestamp
+    /// of `target` or later. `None` says nothing of the segment.
     #[must_use]
-    pub fn offset_before(&self, base: Offset, target: Timestamp) -> Offset {
+    pub fn entry_before(&self, base: Offset, target: Timestamp) -> Option<(Timestamp, Offset)> {
         let after = self.entries.partition_point(|entry| entry.0 < target.0);
-        after
-            .checked_sub(1)
-            .map_or(base, |at| base.plus(i64::from(self.entries[at].1)))
+        let (timestamp, offset) = *self.entries.get(after.checked_sub(1)?)?;
+        Some((Timestamp(timestamp), base.plus(i64::from(offset))))
     }
 
     /// Drops the entries at or beyond an offset.
@@ -114,8 +114,9 @@ mod tests {
                 model.insert(timestamp, offset);
             }
             for probe in probes {
-                let expected = model.range(..probe).next_back().map_or(base.0, |found| *found.1);
-                prop_assert_eq!(index.offset_before(base, Timestamp(probe)), expected);
+                let expected = model.range(..probe).next_back();
+                let expected = expected.map(|(time, offset)| (Timestamp(*time), Offset(*offset)));
+                prop_assert_eq!(index.entry_before(base, Timestamp(probe)), expected);
             }
             prop_assert_eq!(TimeIndex::decode(&index.encode_from(0)), Some(index));
         }

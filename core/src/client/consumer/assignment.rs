@@ -40,8 +40,12 @@ impl Assignment {
     /// Takes a new set of partitions. Those that stay keep their place if `keep` says so.
     pub(super) fn replace(&mut self, wanted: &[TopicPartition], keep: bool) {
         let mut old = std::mem::take(&mut self.partitions);
-        self.order = wanted.to_vec();
+        self.order.clear();
         for partition in wanted {
+            if self.partitions.contains_key(partition) {
+                continue;
+            }
+            self.order.push(partition.clone());
             let kept = old.remove(partition).filter(|_| keep);
             let assigned = kept.unwrap_or(Assigned {
                 place: Place::Committed,

@@ -83,11 +83,16 @@ impl<K: 'static, V: 'static> Decoder<K, V> {
     ) -> Result<Offset, Box<Stop>> {
         let stop = |at, error| Box::new(Stop { at, error });
         let rest = chunk.bytes.get(chunk.at..).unwrap_or_default();
-        let batch = Batch::parse(rest).map_err(|error| stop(from, error))?;
+        // Nobody looked at the bytes since they were written (`check.crcs`, as Kafka's default).
+        let batch = Batch::parse(rest)
+            .and_then(|batch| batch.check_crc().map(|()| batch))
+            .map_err(|error| stop(from, error))?;
         let header = batch.header;
-        let next = header
-            .base_offset
-            .plus(i64::from(header.last_offset_delta) + 1);
+        let next = header.next_offset();
+        if next <= from {
+            let what = format!("the cluster answered with a batch that ends before {next}");
+            return Err(stop(from, Error::new(ErrorKind::CorruptMessage, what)));
+        }
         if !header.attributes.is_control() {
             let (key, value) = (&*self.key, &*self.value);
             let records = batch.records(&mut self.scratch);
@@ -102,7 +107,7 @@ impl<K: 'static, V: 'static> Decoder<K, V> {
             }
         }
         chunk.at += batch.bytes().len();
-        Ok(next.max(from))
+        Ok(next)
     }
 }
 
