@@ -324,7 +324,13 @@ impl PartitionLog {
 
     /// Syncs the segments that have unsynced bytes, outside of the state's lock, then the names.
     fn sync_segments(&self, names: impl FnOnce() -> Result<()>) -> Result<()> {
+        // One at a time: a sync that fails is told once only, and whoever syncs after it must not
+        // take the silence for success.
+        let alone = lock(&self.syncing);
         let state = self.lock();
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
+        }
         let written_end = state.written_end;
         let unsynced: Vec<_> = state
             .segments
@@ -335,11 +341,15 @@ impl PartitionLog {
         drop(state);
         for (_, _, file) in &unsynced {
             file.sync().map_err(|error| {
-                Error::io("sync the segment", file.path(), error)
+                let what = "sync the segment; the log takes no writes until it is opened again";
+                let error = Error::io(what, file.path(), error)
                     .with_kind(ErrorKind::KafkaStorageError)
-                    .partition(&self.partition)
+                    .partition(&self.partition);
+                self.fail(&error);
+                error
             })?;
         }
+        drop(alone);
         // A file that was made before the bytes above were written is among the names now.
         names()?;
         let mut state = self.lock();

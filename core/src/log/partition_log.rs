@@ -30,6 +30,8 @@ pub struct PartitionLog {
     pub(crate) shared: Arc<Shared>,
     /// Taken by whoever writes the tail to files or syncs them, before `state`.
     pub(crate) files: Mutex<Files>,
+    /// Held while the segments' files are synced.
+    pub(crate) syncing: Mutex<()>,
     /// Everything that appends and reads look at; held for short sections only.
     pub(crate) state: Mutex<State>,
     /// Whether the flush worker has this partition on its list.
@@ -141,6 +143,7 @@ impl PartitionLog {
                 dir_made,
                 ..Files::default()
             }),
+            syncing: Mutex::new(()),
             state: Mutex::new(state),
             listed_for_flush: AtomicBool::new(false),
             dirty: AtomicBool::new(false),

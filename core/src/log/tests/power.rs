@@ -220,7 +220,8 @@ fn run(seed: u64) -> u64 {
 #[test]
 fn nothing_acknowledged_is_lost() {
     // Seeds that once failed: 0 (a folder whose own name was lost), 3 and 4 (a full disk that made
-    // the workers spin), 121 (an empty segment file left over by a cut).
+    // the workers spin), 121 (an empty segment file left over by a cut), 131 with other dice (a
+    // second sync of a file whose first had failed, and been told to somebody else).
     for seed in 0..150 {
         run(seed);
     }
