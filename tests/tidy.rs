@@ -124,6 +124,33 @@ fn a_file_says_at_its_head_what_it_is_for() {
     none(&complaints);
 }
 
+/// Streams stand on the client API; what lies below it is the embedded broker's own.
+#[test]
+fn streams_see_only_the_client_side_of_core() {
+    let mut complaints = Vec::new();
+    for source in rust_sources() {
+        if !source.path.starts_with("streams/src/") {
+            continue;
+        }
+        // One line, so that a module named on a line of its own inside braces is seen.
+        let text: String = source.text.split_whitespace().collect();
+        for module in ["broker", "log"] {
+            let direct = text.contains(&format!("headwater_core::{module}"));
+            let nested = text.split("headwater_core::{").skip(1).any(|rest| {
+                let list = rest.split(';').next().unwrap();
+                list.starts_with(&format!("{module}::")) || list.contains(&format!(",{module}::"))
+            });
+            if direct || nested {
+                let path = &source.path;
+                complaints.push(format!(
+                    "{path}: go through headwater_core::client, not {module}"
+                ));
+            }
+        }
+    }
+    none(&complaints);
+}
+
 #[test]
 fn files_and_lines_are_short() {
     let mut complaints = Vec::new();

@@ -12,12 +12,10 @@ pub struct TopicConfig {
 }
 
 /// What values a setting takes.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A whole number in a range, both ends included.
     Whole(i64, i64),
-    /// A fraction in a range, both ends included.
-    Fraction(f64, f64),
     /// One of some words.
     Word(&'static [&'static str]),
     /// A list of distinct words, separated by commas; it may be empty.
@@ -46,21 +44,15 @@ pub const DEFINITIONS: &[Definition] = &[
         default: "delete",
         kind: Kind::Words(&["compact", "delete"]),
         doc: "How old records go: delete (by retention), compact (all but the last of each key), \
-              both, or with an empty list not at all. No cleaner compacts yet: a compacted topic \
-              keeps every record, which its readers must expect in any case, and takes no record \
-              without a key.",
+              both, or with an empty list not at all. There is no cleaner: a compacted topic takes \
+              no record without a key and keeps every record, which its readers must expect in \
+              any case; the cleaner's own settings are refused.",
     },
     Definition {
         name: "compression.type",
         default: "producer",
         kind: Kind::Word(&["producer"]),
         doc: "The codec of stored batches; producer keeps them as they were sent.",
-    },
-    Definition {
-        name: "delete.retention.ms",
-        default: "86400000",
-        kind: Kind::Whole(0, i64::MAX),
-        doc: "How long compaction keeps a tombstone after it could have gone.",
     },
     Definition {
         name: "index.interval.bytes",
@@ -73,12 +65,6 @@ pub const DEFINITIONS: &[Definition] = &[
         default: "",
         kind: Kind::Whole(14, INT_MAX),
         doc: "Like segment.bytes, without its lower bound: for tests only.",
-    },
-    Definition {
-        name: "max.compaction.lag.ms",
-        default: "9223372036854775807",
-        kind: Kind::Whole(1, i64::MAX),
-        doc: "The longest time that compaction may leave a record alone.",
     },
     Definition {
         name: "max.message.bytes",
@@ -103,18 +89,6 @@ pub const DEFINITIONS: &[Definition] = &[
         default: "CreateTime",
         kind: Kind::Word(&["CreateTime", "LogAppendTime"]),
         doc: "Whether a record keeps its producer's timestamp or gets that of the append.",
-    },
-    Definition {
-        name: "min.cleanable.dirty.ratio",
-        default: "0.5",
-        kind: Kind::Fraction(0.0, 1.0),
-        doc: "The share of the log that must be new before compaction begins.",
-    },
-    Definition {
-        name: "min.compaction.lag.ms",
-        default: "0",
-        kind: Kind::Whole(0, i64::MAX),
-        doc: "The shortest time that compaction leaves a record alone.",
     },
     Definition {
         name: "retention.bytes",
@@ -220,7 +194,6 @@ impl Definition {
         match self.kind {
             Kind::Whole(low, i64::MAX) => format!("a whole number, {low} or more"),
             Kind::Whole(low, high) => format!("a whole number from {low} to {high}"),
-            Kind::Fraction(low, high) => format!("a number from {low} to {high}"),
             Kind::Word(words) => format!("one of: {}", words.join(", ")),
             Kind::Words(words) => format!("a comma-separated list of: {}", words.join(", ")),
         }
@@ -231,10 +204,6 @@ impl Definition {
             Kind::Whole(low, high) => value
                 .trim()
                 .parse::<i64>()
-                .is_ok_and(|number| (low..=high).contains(&number)),
-            Kind::Fraction(low, high) => value
-                .trim()
-                .parse::<f64>()
                 .is_ok_and(|number| (low..=high).contains(&number)),
             Kind::Word(allowed) => allowed.contains(&value),
             Kind::Words(allowed) => {
@@ -326,8 +295,6 @@ mod tests {
             ("segment.bytes", "1", "from 1048576 to 2147483647"),
             ("cleanup.policy", "delete,delete", "compact, delete"),
             ("compression.type", "zstd", "producer"),
-            ("min.cleanable.dirty.ratio", "1.5", "from 0 to 1"),
-            ("min.cleanable.dirty.ratio", "NaN", "from 0 to 1"),
         ] {
             let error = config(name, value).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidConfig);
