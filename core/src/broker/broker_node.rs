@@ -29,7 +29,7 @@ use crate::types::{Offset, Timestamp, TopicName, TopicPartition};
 pub struct Broker {
     pub(super) env: Env,
     pub(super) config: BrokerConfig,
-    pub(super) topics: Topics,
+    pub(super) topics: Arc<Topics>,
     pub(super) groups: Groups,
     logs: Arc<LogStore>,
     closed: AtomicBool,
@@ -57,7 +57,7 @@ impl Broker {
         .await??;
         let logs = Arc::new(logs);
         let broker = Arc::new(Self {
-            topics: Topics::new(env.clone(), Arc::clone(&logs), catalog),
+            topics: Arc::new(Topics::new(env.clone(), Arc::clone(&logs), catalog)),
             groups: Groups::default(),
             env: env.clone(),
             config,
@@ -150,13 +150,15 @@ impl Broker {
         self.check_open()?;
         let partitions = self.config.num_partitions;
         // The broker's own topics are made by the broker, with their own settings.
-        let internal = |topic: &NewTopic| topic.name.is_internal();
-        if let Some(topic) = topics.iter().find(|topic| internal(topic)) {
-            let message = format!("topic {} is the broker's own", topic.name);
-            let refused = Error::new(ErrorKind::InvalidTopic, message);
-            return Ok(topics.iter().map(|_| Err(refused.clone())).collect());
-        }
-        self.topics.create(topics, partitions, validate_only).await
+        let check = |topic: NewTopic| match topic.name.is_internal() {
+            true => {
+                let message = format!("topic {} is the broker's own", topic.name);
+                Err(Error::new(ErrorKind::InvalidTopic, message))
+            }
+            false => Ok(topic),
+        };
+        let wanted = topics.into_iter().map(check).collect();
+        self.topics.create(wanted, partitions, validate_only).await
     }
 
     /// Deletes topics with all their records.

@@ -223,7 +223,7 @@ impl Broker {
         if self.topics.find(&topic.name).is_some() {
             return Ok(());
         }
-        let made = self.topics.create(vec![topic], 1, false).await?;
+        let made = self.topics.create(vec![Ok(topic)], 1, false).await?;
         match made.into_iter().next() {
             Some(Err(error)) if error.kind() != ErrorKind::TopicAlreadyExists => Err(error),
             _ => Ok(()),

@@ -17,6 +17,8 @@ mod fetch;
 mod group;
 mod groups;
 mod offload;
+#[cfg(test)]
+mod tests;
 pub mod topic_config;
 mod topics;
 

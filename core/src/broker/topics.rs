@@ -4,8 +4,6 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 
-use tokio::sync::MutexGuard;
-
 use super::catalog::{self, Catalog, Entry};
 use super::topic_config::TopicConfig;
 use crate::bounded::HashMap;
@@ -41,7 +39,7 @@ pub(super) struct Topics {
     logs: Arc<LogStore>,
     by_name: RwLock<HashMap<TopicName, Arc<Topic>>>,
     /// What is on disk; held while it changes, so that changes come one after the other.
-    catalog: tokio::sync::Mutex<Catalog>,
+    catalog: Arc<tokio::sync::Mutex<Catalog>>,
     /// Set under the lock of `catalog`: the folder belongs to others from then on.
     closed: AtomicBool,
 }
@@ -54,14 +52,14 @@ impl Topics {
             env,
             logs,
             by_name: RwLock::default(),
-            catalog: tokio::sync::Mutex::default(),
+            catalog: Arc::default(),
             closed: AtomicBool::new(false),
         };
         for (name, entry) in &catalog {
             topics.install(name, entry);
         }
         Self {
-            catalog: tokio::sync::Mutex::new(catalog),
+            catalog: Arc::new(tokio::sync::Mutex::new(catalog)),
             ..topics
         }
     }
@@ -72,12 +70,19 @@ impl Topics {
         self.closed.store(true, Ordering::Release);
     }
 
-    async fn changing(&self) -> Result<MutexGuard<'_, Catalog>> {
-        let catalog = self.catalog.lock().await;
+    /// Runs a change, off the async threads and to its end even if nobody waits for it any more:
+    /// cut off half-way, it would leave memory and disk apart.
+    async fn change<T: Send + 'static>(
+        self: &Arc<Self>,
+        name: &'static str,
+        change: impl FnOnce(&Self, &mut Catalog) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let mut catalog = Arc::clone(&self.catalog).lock_owned().await;
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::new(ErrorKind::Closed, "the cluster is closed"));
         }
-        Ok(catalog)
+        let topics = Arc::clone(self);
+        super::offload(&self.env, name, move || change(&topics, &mut catalog)).await?
     }
 
     pub(super) fn find(&self, name: &TopicName) -> Option<Arc<Topic>> {
@@ -106,134 +111,151 @@ impl Topics {
         all
     }
 
-    /// Makes topics; those that can be made are made together.
+    /// Makes topics; those that can be made are made together, the others are answered as they
+    /// were handed in or refused.
     pub(super) async fn create(
-        &self,
-        wanted: Vec<NewTopic>,
+        self: &Arc<Self>,
+        wanted: Vec<Result<NewTopic>>,
         default_partitions: i32,
         validate_only: bool,
     ) -> Result<Vec<Result<TopicMetadata>>> {
-        let mut catalog = self.changing().await?;
-        let mut next = catalog.clone();
-        let mut answers = Vec::with_capacity(wanted.len());
-        for new in wanted {
-            answers.push(self.plan(new, default_partitions, &mut next));
-        }
-        if validate_only || next.len() == catalog.len() {
-            return Ok(answers);
-        }
-        let made = answers.iter().flatten().flat_map(|topic| {
-            let partition = |number| TopicPartition::new(topic.name.clone(), Partition(number));
-            (0..topic.partitions).map(partition)
-        });
-        let next = self.store(next, made.collect()).await?;
-        for answer in answers.iter().flatten() {
-            if let Some(entry) = next.get(&answer.name) {
-                self.install(&answer.name, entry);
+        self.change("create topics", move |topics, catalog| {
+            let mut next = catalog.clone();
+            let mut answers = Vec::with_capacity(wanted.len());
+            for new in wanted {
+                let plan = |new| topics.plan(new, default_partitions, &mut next);
+                answers.push(new.and_then(plan));
             }
-        }
-        *catalog = next;
-        Ok(answers)
+            if validate_only || next.len() == catalog.len() {
+                return Ok(answers);
+            }
+            let made = answers.iter().flatten().flat_map(|topic| {
+                let partition = |number| TopicPartition::new(topic.name.clone(), Partition(number));
+                (0..topic.partitions).map(partition)
+            });
+            topics.store(&next, made)?;
+            for answer in answers.iter().flatten() {
+                if let Some(entry) = next.get(&answer.name) {
+                    topics.install(&answer.name, entry);
+                }
+            }
+            *catalog = next;
+            Ok(answers)
+        })
+        .await
     }
 
     /// Deletes topics: out of the catalog first, then their files.
-    pub(super) async fn delete(&self, names: &[TopicName]) -> Result<Vec<Result<()>>> {
-        let mut catalog = self.changing().await?;
-        let mut next = catalog.clone();
-        let mut gone = Vec::new();
-        let answers = names.iter().map(|name| {
-            if name.is_internal() {
-                let message = format!("topic {name} is the broker's own and cannot be deleted");
-                return Err(Error::new(ErrorKind::InvalidTopic, message));
+    pub(super) async fn delete(self: &Arc<Self>, names: &[TopicName]) -> Result<Vec<Result<()>>> {
+        let names = names.to_vec();
+        self.change("delete topics", move |topics, catalog| {
+            let mut next = catalog.clone();
+            let mut gone = Vec::new();
+            let answers = names.iter().map(|name| {
+                if name.is_internal() {
+                    let message = format!("topic {name} is the broker's own and cannot be deleted");
+                    return Err(Error::new(ErrorKind::InvalidTopic, message));
+                }
+                let topic = topics.topic(name)?;
+                next.remove(name);
+                gone.push(topic);
+                Ok(())
+            });
+            let answers = answers.collect();
+            if gone.is_empty() {
+                return Ok(answers);
             }
-            let topic = self.topic(name)?;
-            next.remove(name);
-            gone.push(topic);
-            Ok(())
-        });
-        let answers = answers.collect();
-        if gone.is_empty() {
-            return Ok(answers);
-        }
-        *catalog = self.store(next, Vec::new()).await?;
-        for topic in &gone {
-            write(&self.by_name).remove(&topic.name);
-        }
-        let logs = Arc::clone(&self.logs);
-        let removed = super::offload(&self.env, "delete topics", move || {
-            gone.iter().try_for_each(|topic| {
-                let mut logs_of = topic.partitions.iter();
-                logs_of.try_for_each(|log| logs.delete(topic.id, log.topic_partition().partition))
-            })
-        });
-        removed.await??;
-        Ok(answers)
+            topics.store(&next, [])?;
+            *catalog = next;
+            for topic in &gone {
+                write(&topics.by_name).remove(&topic.name);
+            }
+            for topic in &gone {
+                for log in &topic.partitions {
+                    topics
+                        .logs
+                        .delete(topic.id, log.topic_partition().partition)?;
+                }
+            }
+            Ok(answers)
+        })
+        .await
     }
 
     /// Raises the number of partitions.
-    pub(super) async fn grow(&self, name: &TopicName, total: i32) -> Result<()> {
-        let mut catalog = self.changing().await?;
-        let topic = self.topic(name)?;
-        let current = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
-        if total <= current || total > PARTITIONS_MAX || name.is_internal() {
-            let message = format!(
-                "topic {name} has {current} partitions; the number can only grow, to at most \
-                 {PARTITIONS_MAX}, and not that of an internal topic; {total} were asked for"
-            );
-            return Err(Error::new(ErrorKind::InvalidPartitions, message));
-        }
-        let changed = Entry {
-            id: topic.id,
-            partitions: total,
-            config: topic.config.clone(),
-        };
-        self.replace(&mut catalog, name, changed).await
+    pub(super) async fn grow(self: &Arc<Self>, name: &TopicName, total: i32) -> Result<()> {
+        let name = name.clone();
+        self.change("create partitions", move |topics, catalog| {
+            let topic = topics.topic(&name)?;
+            let current = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+            if total <= current || total > PARTITIONS_MAX || name.is_internal() {
+                let message = format!(
+                    "topic {name} has {current} partitions; the number can only grow, to at most \
+                     {PARTITIONS_MAX}, and not that of an internal topic; {total} were asked for"
+                );
+                return Err(Error::new(ErrorKind::InvalidPartitions, message));
+            }
+            let changed = Entry {
+                id: topic.id,
+                partitions: total,
+                config: topic.config.clone(),
+            };
+            topics.replace(catalog, &name, &changed)
+        })
+        .await
     }
 
     /// Changes settings.
     pub(super) async fn alter(
-        &self,
+        self: &Arc<Self>,
         name: &TopicName,
         changes: Vec<(String, Option<String>)>,
     ) -> Result<()> {
-        let mut catalog = self.changing().await?;
-        let topic = self.topic(name)?;
-        let changed = Entry {
-            id: topic.id,
-            partitions: i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX),
-            config: topic.config.altered(changes)?,
-        };
-        self.replace(&mut catalog, name, changed).await
+        let name = name.clone();
+        self.change("alter settings", move |topics, catalog| {
+            let topic = topics.topic(&name)?;
+            let changed = Entry {
+                id: topic.id,
+                partitions: i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX),
+                config: topic.config.altered(changes)?,
+            };
+            topics.replace(catalog, &name, &changed)
+        })
+        .await
     }
 
-    async fn replace(&self, catalog: &mut Catalog, name: &TopicName, entry: Entry) -> Result<()> {
+    fn replace(&self, catalog: &mut Catalog, name: &TopicName, entry: &Entry) -> Result<()> {
         let mut next = catalog.clone();
         let before = next.insert(name.clone(), entry.clone());
         let made = before.map_or(0, |before| before.partitions)..entry.partitions;
         let made = made.map(|number| TopicPartition::new(name.clone(), Partition(number)));
-        *catalog = self.store(next, made.collect()).await?;
-        self.install(name, &entry);
+        self.store(&next, made)?;
+        *catalog = next;
+        self.install(name, entry);
         Ok(())
     }
 
-    /// Writes a catalog with partitions that are new, off the async threads, and gives it back.
-    async fn store(&self, catalog: Catalog, made: Vec<TopicPartition>) -> Result<Catalog> {
-        let (storage, dir) = (Arc::clone(&self.env.storage), self.dir.clone());
+    /// Writes a catalog with partitions that are new. Blocks.
+    fn store(
+        &self,
+        catalog: &Catalog,
+        made: impl IntoIterator<Item = TopicPartition>,
+    ) -> Result<()> {
+        let storage = &*self.env.storage;
         let mark = self.env.random.uuid();
-        super::offload(&self.env, "store the catalog", move || {
-            for partition in made {
-                // The catalog did not know it, so a folder of this name is what a crash left of a
-                // deleted topic. It is kept, out of the way of the new one.
-                let stray = dir.join(format!("{partition}.{}-stray", mark.simple()));
-                match storage.rename(&dir.join(partition.to_string()), &stray) {
-                    Ok(()) => tracing::warn!(dir = %stray.display(), "set a stray folder aside"),
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(Error::io("set a folder aside", &stray, error)),
-                }
+        for partition in made {
+            // The catalog did not know it, so a folder of this name is what a crash left of a
+            // deleted topic. It is kept, out of the way of the new one.
+            let stray = self
+                .dir
+                .join(format!("{partition}.{}-stray", mark.simple()));
+            match storage.rename(&self.dir.join(partition.to_string()), &stray) {
+                Ok(()) => tracing::warn!(dir = %stray.display(), "set a stray folder aside"),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io("set a folder aside", &stray, error)),
             }
-            catalog::store(&*storage, &dir, &catalog).map(|()| catalog)
-        })
-        .await?
+        }
+        catalog::store(storage, &self.dir, catalog)
     }
 
     /// Opens a topic's partitions (those that are open stay) and shows it to everybody.

@@ -427,35 +427,3 @@ async fn what_was_closed_opens_again() {
     assert_eq!(end.offset, Offset(1));
     cluster.close().await.unwrap();
 }
-
-#[tokio::test]
-async fn what_a_crash_left_of_a_deleted_topic_does_not_come_back() {
-    let env = Env::memory();
-    let stray = std::path::Path::new("data/t-0");
-    let builder = Cluster::builder().env(env.clone());
-    let cluster = builder
-        .broker(BrokerConfig::default())
-        .open("data")
-        .await
-        .unwrap();
-    env.storage.create_dir_all(stray).unwrap();
-    let file = stray.join("00000000000000000000.log");
-    let mode = crate::storage::OpenMode::CreateNew;
-    env.storage
-        .open(&file, mode)
-        .unwrap()
-        .write_at(&[&[1; 500]], 0)
-        .unwrap();
-    let producer = cluster.producer::<str, str>("t").build().await.unwrap();
-    assert_eq!(producer.send("k", "v").await.unwrap().offset, Offset(0));
-    cluster.close().await.unwrap();
-    let names = env.storage.list(std::path::Path::new("data")).unwrap();
-    let strays = names.iter().filter(|entry| entry.name.ends_with("-stray"));
-    assert_eq!(strays.count(), 1);
-    let log = env.storage.list(stray).unwrap();
-    let log = log
-        .iter()
-        .find(|entry| entry.name.ends_with(".log"))
-        .unwrap();
-    assert!(log.len < 500, "{log:?}");
-}

@@ -1,0 +1,141 @@
+//! A broker in a simulation: callers that give up, closing, and how much a fetch reads.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+
+use super::{Broker, BrokerConfig};
+use crate::env::{Env, Simulation};
+use crate::error::{ErrorKind, Result};
+use crate::record::{BatchBuilder, BatchOptions, Headers};
+use crate::request::{Acks, NewTopic, ProduceRequest, Produced};
+use crate::storage::{MemoryStorage, OpenMode};
+use crate::types::{Offset, Partition, TopicName, TopicPartition};
+
+const SEEDS: u64 = 20;
+
+fn tp(topic: &str, partition: i32) -> TopicPartition {
+    TopicPartition::new(TopicName::new(topic).unwrap(), Partition(partition))
+}
+
+async fn open(env: &Env) -> Arc<Broker> {
+    let config = BrokerConfig::default();
+    Broker::open(env, Path::new("data"), config).await.unwrap()
+}
+
+async fn create(broker: &Broker, topic: &str, partitions: i32) {
+    let new = NewTopic::new(topic).unwrap().partitions(partitions);
+    let made = broker.create_topics(vec![new], false).await.unwrap();
+    made.into_iter().for_each(|made| drop(made.unwrap()));
+}
+
+async fn produce(broker: &Broker, to: &TopicPartition, value: &[u8]) -> Result<Produced> {
+    let mut builder = BatchBuilder::new(BatchOptions::default());
+    let now = broker.env.clock.now();
+    builder
+        .append(now, Some(b"k"), Some(value), Headers::EMPTY)
+        .unwrap();
+    let batch: Bytes = builder.finish().unwrap();
+    let request = ProduceRequest {
+        acks: Acks::All,
+        batches: vec![(to.clone(), batch)],
+    };
+    broker.produce(request).await.unwrap().remove(0)
+}
+
+/// Begins `call` and gives it up when it waits for the first time.
+async fn give_up<F: Future>(call: F) {
+    let mut call = Box::pin(call);
+    std::future::poll_fn(|context| {
+        drop(call.as_mut().poll(context));
+        Poll::Ready(())
+    })
+    .await;
+}
+
+fn names(broker: &Broker) -> Vec<(String, usize)> {
+    let topics = broker.topics.all();
+    let describe = topics
+        .iter()
+        .map(|t| (t.name.to_string(), t.partitions.len()));
+    describe.collect()
+}
+
+#[test]
+fn a_change_whose_caller_gives_up_is_whole_in_memory_and_on_disk() {
+    for seed in 0..SEEDS {
+        let simulation = Simulation::new(seed);
+        let env = simulation.env(Arc::new(MemoryStorage::new()));
+        let run = async {
+            let broker = open(&env).await;
+            create(&broker, "old", 1).await;
+            let old = TopicName::new("old").unwrap();
+            give_up(broker.delete_topics(std::slice::from_ref(&old))).await;
+            let new = NewTopic::new("new").unwrap();
+            give_up(broker.create_topics(vec![new], false)).await;
+            create(&broker, "last", 1).await;
+            give_up(broker.create_partitions(&TopicName::new("last").unwrap(), 3)).await;
+            // What was acknowledged is there after the restart.
+            let kept = produce(&broker, &tp("old", 0), b"v").await.is_ok();
+            // Waits for the change that is under way.
+            broker.close().await.unwrap();
+            let seen = names(&broker);
+            drop(broker);
+            (kept, seen, names(&*open(&env).await))
+        };
+        let (kept, seen, stored) = simulation.block_on(run).unwrap();
+        assert_eq!(seen, stored, "seed {seed}");
+        assert_eq!(
+            seen.iter().any(|(name, _)| name == "old"),
+            kept,
+            "seed {seed}"
+        );
+    }
+}
+
+#[test]
+fn one_topic_that_is_refused_leaves_the_others_alone() {
+    let simulation = Simulation::new(1);
+    let env = simulation.env(Arc::new(MemoryStorage::new()));
+    let run = async {
+        let broker = open(&env).await;
+        let new = |name| NewTopic::new(name).unwrap();
+        let wanted = vec![new("a"), new("__consumer_offsets"), new("a"), new("b")];
+        let made = broker.create_topics(wanted, false).await.unwrap();
+        let kinds: Vec<_> = made
+            .iter()
+            .map(|made| made.as_ref().err().map(|e| e.kind()))
+            .collect();
+        let (internal, twice) = (ErrorKind::InvalidTopic, ErrorKind::TopicAlreadyExists);
+        assert_eq!(kinds, [None, Some(internal), Some(twice), None]);
+        assert_eq!(names(&broker), [("a".to_owned(), 1), ("b".to_owned(), 1)]);
+    };
+    simulation.block_on(run).unwrap();
+}
+
+#[test]
+fn what_a_crash_left_of_a_deleted_topic_does_not_come_back() {
+    let simulation = Simulation::new(1);
+    let env = simulation.env(Arc::new(MemoryStorage::new()));
+    let run = async {
+        let broker = open(&env).await;
+        let stray = Path::new("data/t-0");
+        env.storage.create_dir_all(stray).unwrap();
+        let file = stray.join("00000000000000000000.log");
+        let file = env.storage.open(&file, OpenMode::CreateNew).unwrap();
+        file.write_at(&[&[1; 500]], 0).unwrap();
+        create(&broker, "t", 1).await;
+        let produced = produce(&broker, &tp("t", 0), b"v").await.unwrap();
+        assert_eq!(produced.base_offset, Offset(0));
+        broker.close().await.unwrap();
+        let names = env.storage.list(Path::new("data")).unwrap();
+        let strays = names.iter().filter(|entry| entry.name.ends_with("-stray"));
+        assert_eq!(strays.count(), 1);
+        let files = env.storage.list(stray).unwrap();
+        let log = files.iter().find(|entry| entry.name.ends_with(".log"));
+        assert!(log.unwrap().len < 500, "{files:?}");
+    };
+    simulation.block_on(run).unwrap();
+}
