@@ -246,3 +246,32 @@ async fn a_store_is_asked_by_its_name_and_types() {
     assert!(error.to_string().contains("<str, u64>"), "{error}");
     app.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_commit_hands_each_change_on_once_below_a_merge() {
+    let cluster = Cluster::memory();
+    cluster.admin().create_topic("other", 1).await.unwrap();
+    let builder = StreamsBuilder::new();
+    let left = builder.stream::<str, str>("text");
+    let left = left.merge(&builder.stream("other"));
+    let lines = left.group_by_key().count("lines").to_stream();
+    lines.to("counts");
+    lines.group_by_key().count("updates");
+    let topology = builder.build().unwrap();
+    let producer = cluster.producer::<str, str>("text").build().await.unwrap();
+    for (key, value) in [("a", "1"), ("b", "2"), ("a", "3")] {
+        drop(producer.send_record(ProducerRecord::new(key, value)));
+    }
+    producer.close().await.unwrap();
+
+    let app = Streams::new("merged", topology).start(&cluster).await;
+    let app = app.unwrap();
+    app.caught_up().await.unwrap();
+    assert_eq!(
+        read(&cluster, "counts").await,
+        (map! { "a" => 2, "b" => 1 }, 2)
+    );
+    let updates = app.store::<str, u64>("updates").unwrap();
+    assert_eq!(updates.get("a").await.unwrap(), Some(1));
+    app.close().await.unwrap();
+}

@@ -50,16 +50,20 @@ impl<K: ?Sized + 'static, V: ?Sized + 'static> Node<K, V> for Count<K, V> {
             cx.drop_record();
             return Ok(());
         };
+        let hold = cx.write_back;
         let store = cx.store::<KeyValueStore<u64>>(self.store);
-        let (count, timestamp) = store.update(bytes, record.timestamp, |count| {
+        let mut old = None;
+        let (count, timestamp) = store.update(bytes, record.timestamp, hold, |count| {
+            old = *count;
             *count = Some(count.unwrap_or(0) + 1);
         });
         let new = count.copied();
-        if cx.write_back {
+        if hold {
             return Ok(());
         }
         let change = Change {
             key,
+            old: old.as_ref(),
             new: new.as_ref(),
             timestamp,
             headers: record.headers,
@@ -68,29 +72,22 @@ impl<K: ?Sized + 'static, V: ?Sized + 'static> Node<K, V> for Count<K, V> {
     }
 
     fn flush(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        if cx.write_back {
-            let store = cx.take_store::<KeyValueStore<u64>>(self.store);
-            let mut result = Ok(());
-            for (key, new, timestamp) in store.changes() {
-                result = match self.reader.read(key) {
-                    Ok(key) => {
-                        let change = Change {
-                            key,
-                            new,
-                            timestamp,
-                            headers: Headers::EMPTY,
-                        };
-                        self.children.forward_change(cx, change)
-                    }
-                    Err(cause) => Err(cx.refused(&self.name, "key of its store", cause)),
-                };
-                if result.is_err() {
-                    break;
-                }
-            }
-            cx.put_store(self.store, store);
-            result?;
-        }
+        // Below a merge there are several ways here: each change goes down on the first.
+        let mut store = cx.take_store::<KeyValueStore<u64>>(self.store);
+        let result = store.hand_on(|key, old, new, timestamp| {
+            let key = (self.reader.read(key))
+                .map_err(|cause| cx.refused(&self.name, "key of its store", cause))?;
+            let change = Change {
+                key,
+                old,
+                new,
+                timestamp,
+                headers: Headers::EMPTY,
+            };
+            self.children.forward_change(cx, change)
+        });
+        cx.put_store(self.store, store);
+        result?;
         self.children.flush_tables(cx)
     }
 }

@@ -17,6 +17,10 @@ struct ToStream<K: ?Sized, V: ?Sized>(Children<BoxNode<K, V>>);
 impl<K: ?Sized, V: ?Sized> TableNode<K, V> for ToStream<K, V> {
     #[inline]
     fn process(&mut self, cx: &mut Context<'_>, change: Change<'_, K, V>) -> Result<()> {
+        debug_assert!(
+            change.old.is_some() || change.new.is_some(),
+            "a key that was not there and is not there has not changed"
+        );
         let record = Record {
             key: Some(change.key),
             value: change.new,

@@ -49,9 +49,11 @@ impl<K: ?Sized, V: ?Sized> Clone for Record<'_, K, V> {
 
 impl<K: ?Sized, V: ?Sized> Copy for Record<'_, K, V> {}
 
-/// One change of a table: the key and its new value, `None` for a deletion.
+/// One change of a table: the key, the value that the operators below know (`None` if they know of
+/// none) and the new one (`None` for a deletion).
 pub(crate) struct Change<'a, K: ?Sized, V: ?Sized> {
     pub(crate) key: &'a K,
+    pub(crate) old: Option<&'a V>,
     pub(crate) new: Option<&'a V>,
     pub(crate) timestamp: Timestamp,
     pub(crate) headers: Headers<'a>,

@@ -1,11 +1,12 @@
 //! The key-value store in memory: a slab of decoded values, a hash table of slot numbers, and the
-//! numbers of the slots that changed since the last commit.
+//! numbers of the slots whose changes are not yet handed on, or not yet in the changelog.
 
 use std::any::Any;
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use headwater_core::Result;
 use headwater_core::serdes::SerdeError;
 use headwater_core::types::Timestamp;
 
@@ -25,8 +26,11 @@ pub(crate) struct KeyValueStore<V> {
     hasher: FixedState,
     index: HashTable<u32>,
     slots: Vec<Slot<V>>,
-    /// The slots that changed since the last commit, each once.
+    /// The slots that changed since the changelog was written, each once.
     dirty: Vec<u32>,
+    /// The slots whose change waits to be handed on, each once, with the value that the operators
+    /// below know.
+    held: Vec<(u32, Option<V>)>,
     dirty_bytes: usize,
     encoded: Vec<u8>,
 }
@@ -38,6 +42,7 @@ struct Slot<V> {
     value: Option<V>,
     timestamp: Timestamp,
     dirty: bool,
+    held: bool,
 }
 
 impl<V: Clone + Send + 'static> KeyValueStore<V> {
@@ -49,18 +54,21 @@ impl<V: Clone + Send + 'static> KeyValueStore<V> {
             index: HashTable::new(),
             slots: Vec::new(),
             dirty: Vec::new(),
+            held: Vec::new(),
             dirty_bytes: 0,
             encoded: Vec::new(),
         }
     }
 
     /// Changes the value of `key` in place: `change` gets the old one (`None` if there is none).
-    /// The entry's timestamp becomes the larger of its own and the record's.
+    /// The entry's timestamp becomes the larger of its own and the record's. With `hold`, the
+    /// change waits for [`KeyValueStore::hand_on`].
     #[inline]
     pub(crate) fn update(
         &mut self,
         key: &[u8],
         timestamp: Timestamp,
+        hold: bool,
         change: impl FnOnce(&mut Option<V>),
     ) -> (Option<&V>, Timestamp) {
         let number = self.slot_of(key);
@@ -71,22 +79,35 @@ impl<V: Clone + Send + 'static> KeyValueStore<V> {
             Some(_) => slot.timestamp.max(timestamp),
             None => timestamp,
         };
+        if hold && !slot.held {
+            slot.held = true;
+            self.held.push((number, slot.value.clone()));
+        }
         change(&mut slot.value);
         if !slot.dirty {
             slot.dirty = true;
             self.dirty.push(number);
-            self.dirty_bytes += SLOT_BYTES + key.len() + size_of::<V>();
+            self.dirty_bytes += SLOT_BYTES + key.len() + 2 * size_of::<V>();
         }
         (slot.value.as_ref(), slot.timestamp)
     }
 
-    /// The entries that changed since the last commit.
-    pub(crate) fn changes(&self) -> impl Iterator<Item = (&[u8], Option<&V>, Timestamp)> {
-        let slots = self
-            .dirty
-            .iter()
-            .filter_map(|number| slot(&self.slots, *number));
-        slots.map(|slot| (&*slot.key, slot.value.as_ref(), slot.timestamp))
+    /// Gives each change that was held, once: key, old value, new value, timestamp. A key that was
+    /// not there before and is not there now has no change.
+    pub(crate) fn hand_on(
+        &mut self,
+        mut take: impl FnMut(&[u8], Option<&V>, Option<&V>, Timestamp) -> Result<()>,
+    ) -> Result<()> {
+        for (number, old) in self.held.drain(..) {
+            let Some(slot) = slot_mut(&mut self.slots, number) else {
+                continue;
+            };
+            slot.held = false;
+            if old.is_some() || slot.value.is_some() {
+                take(&slot.key, old.as_ref(), slot.value.as_ref(), slot.timestamp)?;
+            }
+        }
+        Ok(())
     }
 
     fn find(&self, key: &[u8]) -> Option<&Slot<V>> {
@@ -114,6 +135,7 @@ impl<V: Clone + Send + 'static> KeyValueStore<V> {
             value: None,
             timestamp: Timestamp::NONE,
             dirty: false,
+            held: false,
         });
         let rehash = |number: &u32| slot(slots, *number).map_or(0, |s| s.hash);
         self.index.insert_unique(hash, number, rehash);

@@ -1,7 +1,8 @@
 //! State stores: what operators remember, one store a task.
 //!
-//! A store keeps decoded values and a list of what changed since the last commit. The commit
-//! writes that list to the store's changelog topic; a restart reads the topic back.
+//! A store keeps decoded values and two lists: the changes that operators below have not seen, and
+//! those that the store's changelog topic does not hold. A flush hands on the first, then writes
+//! the second; a restart reads the topic back.
 
 mod key_value;
 

@@ -22,7 +22,7 @@ use crate::topology::{Kind, OutKind, Topology};
 /// Runs a topology in the test itself: a record goes in, its results are there.
 ///
 /// Every topic has one partition. Each record is followed by a commit; table changes come at
-/// once, as with a cache of size 0; what goes through a repartition topic comes out of it before
+/// once, as with a cache of size 0, unless [`TopologyTestDriver::with_cache`] says so; what goes through a repartition topic comes out of it before
 /// the call returns. The clock stands at 0 until [`TopologyTestDriver::advance`] moves it.
 #[derive(Debug)]
 pub struct TopologyTestDriver {
@@ -31,6 +31,7 @@ pub struct TopologyTestDriver {
     collector: Collector,
     outputs: BTreeMap<String, VecDeque<RawRecord>>,
     clock: Timestamp,
+    write_back: bool,
 }
 
 impl TopologyTestDriver {
@@ -66,8 +67,17 @@ impl TopologyTestDriver {
             collector: Collector::new(outs.collect(), usize::MAX),
             outputs: BTreeMap::new(),
             clock: Timestamp(0),
+            write_back: false,
             topology,
         }
+    }
+
+    /// Holds table changes back until the commit after each record, as applications with a cache
+    /// do: of several changes of a key that one record makes, the last one comes.
+    #[must_use]
+    pub fn with_cache(mut self) -> Self {
+        self.write_back = true;
+        self
     }
 
     /// The way into a topic that the topology reads.
@@ -193,8 +203,8 @@ impl TopologyTestDriver {
     /// Lets every task work once; whether that wrote to a repartition topic.
     fn run_tasks(&mut self) -> Result<bool> {
         for task in &mut self.tasks {
-            task.process(&mut self.collector, false)?;
-            task.flush(&mut self.collector, false)?;
+            task.process(&mut self.collector, self.write_back)?;
+            task.flush(&mut self.collector, self.write_back)?;
         }
         self.collector.seal_all()?;
         let mut again = false;
