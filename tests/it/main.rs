@@ -6,6 +6,8 @@
 )]
 
 mod bad_input;
+mod durability;
 mod examples;
+mod kill;
 mod produce_consume;
 mod wordcount;
