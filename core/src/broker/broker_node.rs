@@ -1,17 +1,17 @@
 //! [`Broker`]: one data folder, open; topics, produce, fetch, offsets.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
-use futures_util::future;
+use futures_util::FutureExt;
+use futures_util::future::{self, Shared};
 use tokio::sync::Notify;
 
 use super::catalog;
 use super::config::BrokerConfig;
 use super::groups::Groups;
 use super::topics::{Topics, specs};
-use crate::env::Env;
+use crate::env::{BoxFuture, Env};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{DataFolder, Durability, LogStore};
 use crate::record;
@@ -32,7 +32,8 @@ pub struct Broker {
     pub(super) topics: Arc<Topics>,
     pub(super) groups: Groups,
     logs: Arc<LogStore>,
-    closed: AtomicBool,
+    /// The one close that all callers of [`Broker::close`] wait for; set once it is asked for.
+    close: OnceLock<Shared<BoxFuture<Result<()>>>>,
     /// Wakes the retention task when the broker closes.
     closing: Arc<Notify>,
 }
@@ -62,7 +63,7 @@ impl Broker {
             env: env.clone(),
             config,
             logs,
-            closed: AtomicBool::new(false),
+            close: OnceLock::new(),
             closing: Arc::new(Notify::new()),
         });
         let retention = retention(Arc::downgrade(&broker), Arc::clone(&broker.closing));
@@ -70,21 +71,29 @@ impl Broker {
         Ok(broker)
     }
 
-    /// Makes everything durable and lets the folder go. Later calls fail with `Closed`.
+    /// Makes everything durable and lets the folder go. Later calls fail with `Closed`; a second
+    /// close waits for the first and has the same result.
     ///
     /// # Errors
     /// When something could not be written or synced.
     pub async fn close(&self) -> Result<()> {
-        if self.closed.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
+        let close = self.close.get_or_init(|| {
+            let (env, topics, logs) = (
+                self.env.clone(),
+                Arc::clone(&self.topics),
+                Arc::clone(&self.logs),
+            );
+            let close = async move {
+                topics.close().await;
+                logs.close().await
+            };
+            // On a thread of its own, where it goes on when nobody waits for it any more.
+            let close =
+                async move { super::offload_async(&env, "close the data folder", close).await? };
+            close.boxed().shared()
+        });
         self.closing.notify_one();
-        self.topics.close().await;
-        let logs = Arc::clone(&self.logs);
-        super::offload_async(&self.env, "close the data folder", async move {
-            logs.close().await
-        })
-        .await?
+        close.clone().await
     }
 
     /// Whether it takes calls.
@@ -92,7 +101,7 @@ impl Broker {
     /// # Errors
     /// `Closed` when it does not.
     pub(super) fn check_open(&self) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) {
+        if self.close.get().is_some() {
             return Err(Error::new(ErrorKind::Closed, "the cluster is closed"));
         }
         Ok(())
@@ -246,8 +255,9 @@ impl Broker {
             });
         }
         if let Some(log) = last {
-            // Back-pressure comes after the append, so that it cannot change the order.
-            log.admit().await?;
+            // Back-pressure comes after the append, so that it cannot change the order. When the
+            // log has failed meanwhile, the next call says so: these answers stand.
+            drop(log.admit().await);
         }
         Ok(answers)
     }
@@ -256,44 +266,23 @@ impl Broker {
     ///
     /// # Errors
     /// `Closed`; per partition `UnknownTopicOrPartition` or what reading the log gave.
-    pub fn list_offsets(
+    pub async fn list_offsets(
         &self,
         wanted: &[(TopicPartition, OffsetSpec)],
         isolation: IsolationLevel,
     ) -> Result<Vec<Result<ListedOffset>>> {
         self.check_open()?;
-        let list = |(partition, spec): &(TopicPartition, OffsetSpec)| {
-            self.list_offset(partition, *spec, isolation)
+        let reads = |(_, spec): &(TopicPartition, OffsetSpec)| match spec {
+            OffsetSpec::Earliest | OffsetSpec::Latest => false,
+            OffsetSpec::Timestamp(_) | OffsetSpec::MaxTimestamp => true,
         };
-        Ok(wanted.iter().map(list).collect())
-    }
-
-    fn list_offset(
-        &self,
-        partition: &TopicPartition,
-        spec: OffsetSpec,
-        isolation: IsolationLevel,
-    ) -> Result<ListedOffset> {
-        let log = self.topics.partition(partition)?;
-        let positions = log.positions();
-        let end = match isolation {
-            IsolationLevel::ReadUncommitted => positions.high_watermark,
-            IsolationLevel::ReadCommitted => positions.last_stable,
-        };
-        let found = match spec {
-            OffsetSpec::Earliest => Some((positions.log_start, Timestamp::NONE)),
-            OffsetSpec::Latest => Some((end, Timestamp::NONE)),
-            OffsetSpec::Timestamp(timestamp) => log.offset_for_time(timestamp)?,
-            OffsetSpec::MaxTimestamp => log.max_timestamp()?,
-        };
-        let readable = |(offset, _): &(Offset, Timestamp)| match spec {
-            OffsetSpec::Timestamp(_) => *offset < end,
-            OffsetSpec::Earliest | OffsetSpec::Latest | OffsetSpec::MaxTimestamp => true,
-        };
-        let (offset, timestamp) = found
-            .filter(readable)
-            .unwrap_or((Offset(-1), Timestamp::NONE));
-        Ok(ListedOffset { offset, timestamp })
+        if !wanted.iter().any(reads) {
+            return Ok(list_offsets(&self.topics, wanted, isolation));
+        }
+        // Timestamps are looked up in indexes and batches, which may lie on a cold disk.
+        let (topics, wanted) = (Arc::clone(&self.topics), wanted.to_vec());
+        let list = move || list_offsets(&topics, &wanted, isolation);
+        super::offload(&self.env, "list offsets", list).await
     }
 
     /// Moves log starts; -1 means all that is readable.
@@ -359,4 +348,43 @@ async fn retention(broker: Weak<Broker>, closing: Arc<Notify>) {
             broker.retain();
         }
     }
+}
+
+fn list_offsets(
+    topics: &Topics,
+    wanted: &[(TopicPartition, OffsetSpec)],
+    isolation: IsolationLevel,
+) -> Vec<Result<ListedOffset>> {
+    let list = |(partition, spec): &(TopicPartition, OffsetSpec)| {
+        list_offset(topics, partition, *spec, isolation)
+    };
+    wanted.iter().map(list).collect()
+}
+
+fn list_offset(
+    topics: &Topics,
+    partition: &TopicPartition,
+    spec: OffsetSpec,
+    isolation: IsolationLevel,
+) -> Result<ListedOffset> {
+    let log = topics.partition(partition)?;
+    let positions = log.positions();
+    let end = match isolation {
+        IsolationLevel::ReadUncommitted => positions.high_watermark,
+        IsolationLevel::ReadCommitted => positions.last_stable,
+    };
+    let found = match spec {
+        OffsetSpec::Earliest => Some((positions.log_start, Timestamp::NONE)),
+        OffsetSpec::Latest => Some((end, Timestamp::NONE)),
+        OffsetSpec::Timestamp(timestamp) => log.offset_for_time(timestamp)?,
+        OffsetSpec::MaxTimestamp => log.max_timestamp()?,
+    };
+    let readable = |(offset, _): &(Offset, Timestamp)| match spec {
+        OffsetSpec::Timestamp(_) => *offset < end,
+        OffsetSpec::Earliest | OffsetSpec::Latest | OffsetSpec::MaxTimestamp => true,
+    };
+    let (offset, timestamp) = found
+        .filter(readable)
+        .unwrap_or((Offset(-1), Timestamp::NONE));
+    Ok(ListedOffset { offset, timestamp })
 }

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use super::{Broker, BrokerConfig};
 use crate::env::{Env, Simulation};
 use crate::error::{ErrorKind, Result};
+use crate::log::LogOptions;
 use crate::record::{BatchBuilder, BatchOptions, Headers};
-use crate::request::{Acks, NewTopic, ProduceRequest, Produced};
-use crate::storage::{MemoryStorage, OpenMode};
+use crate::request::{Acks, IsolationLevel, NewTopic, OffsetSpec, ProduceRequest, Produced};
+use crate::storage::{Fault, Faults, MemoryStorage, OpenMode, SimStorage};
 use crate::types::{Offset, Partition, TopicName, TopicPartition};
 
 const SEEDS: u64 = 20;
@@ -21,7 +22,14 @@ fn tp(topic: &str, partition: i32) -> TopicPartition {
 }
 
 async fn open(env: &Env) -> Arc<Broker> {
-    let config = BrokerConfig::default();
+    open_with(env, LogOptions::default()).await
+}
+
+async fn open_with(env: &Env, log: LogOptions) -> Arc<Broker> {
+    let config = BrokerConfig {
+        log,
+        ..BrokerConfig::default()
+    };
     Broker::open(env, Path::new("data"), config).await.unwrap()
 }
 
@@ -45,14 +53,10 @@ async fn produce(broker: &Broker, to: &TopicPartition, value: &[u8]) -> Result<P
     broker.produce(request).await.unwrap().remove(0)
 }
 
-/// Begins `call` and gives it up when it waits for the first time.
-async fn give_up<F: Future>(call: F) {
+/// Begins `call` and gives it up when it waits for the first time; whether it waited.
+async fn give_up<F: Future>(call: F) -> bool {
     let mut call = Box::pin(call);
-    std::future::poll_fn(|context| {
-        drop(call.as_mut().poll(context));
-        Poll::Ready(())
-    })
-    .await;
+    std::future::poll_fn(|context| Poll::Ready(call.as_mut().poll(context).is_pending())).await
 }
 
 fn names(broker: &Broker) -> Vec<(String, usize)> {
@@ -136,6 +140,81 @@ fn what_a_crash_left_of_a_deleted_topic_does_not_come_back() {
         let files = env.storage.list(stray).unwrap();
         let log = files.iter().find(|entry| entry.name.ends_with(".log"));
         assert!(log.unwrap().len < 500, "{files:?}");
+    };
+    simulation.block_on(run).unwrap();
+}
+
+#[test]
+fn a_second_close_waits_for_the_first_and_fails_as_it_does() {
+    for seed in 0..SEEDS {
+        let simulation = Simulation::new(seed);
+        let env = simulation.env(Arc::new(MemoryStorage::new()));
+        let run = async {
+            let broker = open(&env).await;
+            assert!(give_up(broker.close()).await);
+            broker.close().await.unwrap();
+            // The folder is free.
+            open(&env).await.close().await.unwrap();
+        };
+        simulation.block_on(run).unwrap();
+        let storage = SimStorage::new(seed);
+        let env = simulation.env(Arc::new(storage.clone()));
+        let run = async {
+            let broker = open(&env).await;
+            create(&broker, "t", 1).await;
+            produce(&broker, &tp("t", 0), b"v").await.unwrap();
+            storage.power_off();
+            let (first, second) = (broker.close().await, broker.close().await);
+            assert_eq!(first.unwrap_err().kind(), second.unwrap_err().kind());
+        };
+        simulation.block_on(run).unwrap();
+    }
+}
+
+#[test]
+fn what_was_acknowledged_is_answered_when_the_log_fails_behind_it() {
+    let simulation = Simulation::new(1);
+    let storage = SimStorage::new(1);
+    let env = simulation.env(Arc::new(storage.clone()));
+    let run = async {
+        let tight = LogOptions {
+            unflushed_bytes_max: 1,
+            ..LogOptions::default()
+        };
+        let broker = open_with(&env, tight).await;
+        create(&broker, "t", 1).await;
+        storage.set_faults(Faults {
+            write: Fault::OneIn(1),
+            only: Some(".log".to_owned()),
+            ..Faults::default()
+        });
+        let first = produce(&broker, &tp("t", 0), b"v").await;
+        assert_eq!(first.unwrap().base_offset, Offset(0));
+        let second = produce(&broker, &tp("t", 0), b"v").await;
+        assert_eq!(second.unwrap_err().kind(), ErrorKind::KafkaStorageError);
+    };
+    simulation.block_on(run).unwrap();
+}
+
+#[test]
+fn timestamps_are_looked_up_off_the_async_threads() {
+    let simulation = Simulation::new(1);
+    let env = simulation.env(Arc::new(MemoryStorage::new()));
+    let run = async {
+        let broker = open(&env).await;
+        create(&broker, "t", 1).await;
+        produce(&broker, &tp("t", 0), b"v").await.unwrap();
+        let isolation = IsolationLevel::default();
+        for (spec, waits) in [
+            (OffsetSpec::Earliest, false),
+            (OffsetSpec::Latest, false),
+            (OffsetSpec::MaxTimestamp, true),
+        ] {
+            let wanted = [(tp("t", 0), spec)];
+            let list = || broker.list_offsets(&wanted, isolation);
+            assert_eq!(give_up(list()).await, waits, "{spec:?}");
+            list().await.unwrap().remove(0).unwrap();
+        }
     };
     simulation.block_on(run).unwrap();
 }

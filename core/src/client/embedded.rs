@@ -102,7 +102,7 @@ impl ClusterBackend for Embedded {
         wanted: &[(TopicPartition, OffsetSpec)],
         isolation: IsolationLevel,
     ) -> Result<Vec<Result<ListedOffset>>> {
-        self.broker().await?.list_offsets(wanted, isolation)
+        self.broker().await?.list_offsets(wanted, isolation).await
     }
 
     async fn delete_records(
