@@ -151,11 +151,9 @@ fn retire(shared: &Shared, ring: &Ring, through: u64) {
     shared.journal.retired.store(through, Ordering::Release);
     if shared.journal.grow.swap(false, Ordering::Relaxed) {
         let max = shared.options.journal_bytes_max;
-        for which in 0..ring.files.len() {
-            if let Err(error) = ring.grow(which, max) {
-                // A short journal works: it is only slower.
-                tracing::warn!(%error, "the journal stays as long as it is");
-            }
+        if let Err(error) = ring.grow(max) {
+            // A short journal works: it is only slower.
+            tracing::warn!(%error, "the journal stays as long as it is");
         }
         // The next checkpoint says so, and soon: a file that becomes shorter is noticed then.
         let bytes = ring.bytes();

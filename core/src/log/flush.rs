@@ -148,6 +148,13 @@ async fn wait_for_work(shared: &Shared) -> (Vec<Arc<PartitionLog>>, bool) {
     }
 }
 
+/// The error of a sync that failed. It never counts as a full disk, which passes: what a failed
+/// sync left on the disk is unknown, and a second one would hide that.
+pub(crate) fn sync_failed(path: &Path, error: io::Error) -> Error {
+    let what = "sync the file; the log takes no writes until it is opened again";
+    Error::io(what, path, io::Error::other(error)).with_kind(ErrorKind::KafkaStorageError)
+}
+
 /// Whether an error says that the disk is full, which passes; others do not.
 pub(crate) fn is_full(error: &Error) -> bool {
     let source = std::error::Error::source(error);
@@ -315,7 +322,7 @@ impl PartitionLog {
         if files.names_unsynced {
             for dir in [&self.dir, &self.shared.dir] {
                 let sync = self.shared.env.storage.sync_dir(dir);
-                sync.map_err(|error| Error::io("sync the folder", dir, error))?;
+                sync.map_err(|error| sync_failed(dir, error).partition(&self.partition))?;
             }
             files.names_unsynced = false;
         }
@@ -341,10 +348,7 @@ impl PartitionLog {
         drop(state);
         for (_, _, file) in &unsynced {
             file.sync().map_err(|error| {
-                let what = "sync the segment; the log takes no writes until it is opened again";
-                let error = Error::io(what, file.path(), error)
-                    .with_kind(ErrorKind::KafkaStorageError)
-                    .partition(&self.partition);
+                let error = sync_failed(file.path(), error).partition(&self.partition);
                 self.fail(&error);
                 error
             })?;

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::flush::is_full;
+use crate::log::flush::{is_full, sync_failed};
 use crate::log::journal_format::{EntryHead, encode_group, group_len};
 use crate::log::partition_log::PartitionLog;
 use crate::log::store::Shared;
@@ -129,6 +129,9 @@ pub(crate) struct RingFile {
 #[derive(Debug)]
 pub(crate) struct Ring {
     pub(crate) files: [RingFile; 2],
+    /// Which of them takes groups; held while the other one grows, so that no sync of the one
+    /// hides an error from the other.
+    active: Mutex<usize>,
 }
 
 /// The paths of the two files in a data folder.
@@ -169,7 +172,10 @@ impl Ring {
         storage
             .sync_dir(shared_dir)
             .map_err(|error| fault(shared_dir, error))?;
-        Ok(Self { files })
+        Ok(Self {
+            files,
+            active: Mutex::new(0),
+        })
     }
 
     /// The bytes that each of the files has at least.
@@ -180,9 +186,10 @@ impl Ring {
             .unwrap_or(0)
     }
 
-    /// Doubles a file that holds nothing that is still needed, up to `max` bytes.
-    pub(crate) fn grow(&self, which: usize, max: u64) -> Result<()> {
-        let file = &self.files[which];
+    /// Doubles the file that is not in use, up to `max` bytes.
+    pub(crate) fn grow(&self, max: u64) -> Result<()> {
+        let active = lock(&self.active);
+        let file = &self.files[1 - *active];
         let len = file.len.load(Ordering::Acquire);
         let longer = (len * 2).min(max);
         if longer > len {
@@ -316,8 +323,7 @@ impl Journal {
         let big = bytes / logs.len() >= self.shared.options.direct_bytes_min;
         if (big && logs.len() <= DIRECT_PARTITIONS_MAX) || len > capacity {
             if len > capacity {
-                self.shared.journal.grow.store(true, Ordering::Relaxed);
-                self.shared.request_checkpoint();
+                self.want_room(len).await?;
             }
             return logs.iter().try_for_each(|log| log.write_and_sync());
         }
@@ -330,6 +336,18 @@ impl Journal {
         self.write(items)
     }
 
+    /// Sees to it that later groups as long as this one find room: in the other file if it is long
+    /// enough, else once that one has grown.
+    async fn want_room(&mut self, len: u64) -> Result<()> {
+        let other = &self.ring.files[1 - self.active];
+        if other.len.load(Ordering::Acquire) >= len {
+            return self.turn().await;
+        }
+        self.shared.journal.grow.store(true, Ordering::Relaxed);
+        self.shared.request_checkpoint();
+        Ok(())
+    }
+
     /// Writes and syncs one group.
     fn write(&mut self, items: &[JournalItem]) -> Result<()> {
         let sequence = self.sequence + 1;
@@ -337,16 +355,14 @@ impl Journal {
         let entries = items.iter().map(|item| (item.head, &item.batch[..]));
         encode_group(&mut self.buffer, self.id, generation, sequence, entries);
         let ring_file = &self.ring.files[self.active];
-        let write = || -> std::io::Result<()> {
-            ring_file.file.write_at(&[&self.buffer], self.position)?;
-            ring_file.file.sync()
-        };
-        write().map_err(|error| {
-            let what = "sync the journal; the log takes no writes until it is opened again";
-            Error::io(what, ring_file.file.path(), error)
+        let (file, position) = (&ring_file.file, self.position);
+        file.write_at(&[&self.buffer], position).map_err(|error| {
+            Error::io("write the journal", file.path(), error)
                 .with_kind(ErrorKind::KafkaStorageError)
-                .position(self.position)
+                .position(position)
         })?;
+        file.sync()
+            .map_err(|error| sync_failed(file.path(), error).position(position))?;
         self.position += self.buffer.len() as u64;
         self.sequence = sequence;
         ring_file.last_sequence.store(sequence, Ordering::Release);
@@ -375,7 +391,11 @@ impl Journal {
             }
             retired.await;
         }
-        self.active = 1 - self.active;
+        self.active = {
+            let mut active = lock(&self.ring.active);
+            *active = 1 - *active;
+            *active
+        };
         self.position = 0;
         self.begun = self.shared.env.clock.monotonic();
         queue.generation.fetch_add(1, Ordering::AcqRel);
