@@ -1,5 +1,6 @@
 //! The checkpoint worker: syncs the partitions' files and writes down how far each is durable.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
@@ -128,22 +129,30 @@ pub(crate) fn write(shared: &Shared, through: u64) -> Result<()> {
         log.dirty.store(false, Ordering::Release);
         log.unless_deleted(log.make_durable())
     });
-    let stored = outcome.and_then(|()| {
-        shared
-            .checkpoint(through)
-            .store(&*shared.env.storage, &shared.dir)?;
-        dirty
-            .iter()
-            .try_for_each(|log| log.unless_deleted(log.remove_files()))
-    });
-    if stored.is_err() {
-        for log in &dirty {
-            // Those behind the one that failed are still marked, but not listed any more.
-            log.dirty.store(false, Ordering::Release);
-            log.mark_dirty();
-        }
+    if outcome.is_err() {
+        list_again(&dirty);
+        return outcome;
     }
-    stored
+    // Taken together with what the checkpoint says, so that no file goes that it vouches for.
+    let (checkpoint, leftovers) = shared.checkpoint(through);
+    let stored = checkpoint.store(&*shared.env.storage, &shared.dir);
+    if stored.is_err() {
+        for leftover in leftovers {
+            leftover.log.lock().removed.extend(leftover.segments);
+        }
+        list_again(&dirty);
+        return stored;
+    }
+    leftovers.iter().try_for_each(Leftovers::remove)
+}
+
+/// Has the next checkpoint look at these partitions again. Those behind the one that failed are
+/// still marked, but not listed any more.
+fn list_again(dirty: &[Arc<PartitionLog>]) {
+    for log in dirty {
+        log.dirty.store(false, Ordering::Release);
+        log.mark_dirty();
+    }
 }
 
 /// Gives the journal's files free for use again, longer ones if it fills them too fast.
@@ -174,31 +183,42 @@ pub(crate) fn write_final(shared: &Shared) -> Result<()> {
     mark().map_err(|error| Error::io("mark the folder as closed", &path, error))
 }
 
-impl PartitionLog {
-    /// Removes the files of segments that left the log, now that the checkpoint says so.
-    fn remove_files(&self) -> Result<()> {
-        let removed = std::mem::take(&mut self.lock().removed);
-        for base in removed {
-            self.remove_segment_files(base)?;
+/// Files that a checkpoint does not vouch for any more.
+#[derive(Debug)]
+pub(crate) struct Leftovers {
+    pub(crate) log: Arc<PartitionLog>,
+    /// Segments that left the log.
+    pub(crate) segments: Vec<Offset>,
+}
+
+impl Leftovers {
+    /// Removes them, unless the partition is gone and its folder perhaps another's.
+    pub(crate) fn remove(&self) -> Result<()> {
+        let files = lock(&self.log.files);
+        if files.deleted {
+            return Ok(());
         }
+        let dir = &self.log.dir;
+        for base in &self.segments {
+            for path in [
+                log_file(dir, *base),
+                index_file(dir, *base),
+                time_index_file(dir, *base),
+                dir.join(stem(*base) + ".txnindex"),
+            ] {
+                self.remove_file(&path)?;
+            }
+        }
+        drop(files);
         Ok(())
     }
 
-    fn remove_segment_files(&self, base: Offset) -> Result<()> {
-        let storage = &self.shared.env.storage;
-        let others = [".txnindex", ".snapshot"].map(|end| self.dir.join(stem(base) + end));
-        let paths = [
-            log_file(&self.dir, base),
-            index_file(&self.dir, base),
-            time_index_file(&self.dir, base),
-        ];
-        for path in paths.iter().chain(&others) {
-            match storage.remove_file(path) {
-                Ok(()) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(Error::io("remove the old segment", path, error)),
+    fn remove_file(&self, path: &Path) -> Result<()> {
+        match self.log.shared.env.storage.remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io("remove the old segment", path, error))
             }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }

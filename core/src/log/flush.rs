@@ -10,7 +10,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::checkpoint::replace_whole;
 use crate::log::leader_epoch::LeaderEpochs;
-use crate::log::partition_log::{Files, PartitionLog, State};
+use crate::log::partition_log::{Files, PartitionLog};
 use crate::log::segment::{Segment, log_file};
 use crate::log::store::Shared;
 use crate::storage::{File, OpenMode, Storage};
@@ -45,11 +45,16 @@ struct Waiting {
     bytes: usize,
     urgent: bool,
     closed: bool,
+    /// Whether nobody will take what is pushed.
+    abandoned: bool,
 }
 
 impl FlushQueue {
     fn push(&self, log: &Arc<PartitionLog>, bytes: usize, urgent: bool, flush_bytes: usize) {
         let mut waiting = lock(&self.state);
+        if waiting.abandoned {
+            return;
+        }
         let first = waiting.logs.is_empty();
         if !log.listed_for_flush.swap(true, Ordering::AcqRel) {
             waiting.logs.push(Arc::clone(log));
@@ -67,7 +72,7 @@ impl FlushQueue {
     pub(crate) fn abandon(&self) {
         let logs = {
             let mut waiting = lock(&self.state);
-            waiting.closed = true;
+            (waiting.closed, waiting.abandoned) = (true, true);
             std::mem::take(&mut waiting.logs)
         };
         drop(logs);
@@ -239,7 +244,7 @@ impl PartitionLog {
         let storage = &*self.shared.env.storage;
         if self.shared.options.durable {
             self.sync_segments(|| self.sync_names(files))?;
-            self.save_sealed_indexes(base)?;
+            self.save_indexes()?;
         }
         if !files.dir_made {
             make_partition_dir(storage, &self.dir, self.id)?;
@@ -366,44 +371,59 @@ impl PartitionLog {
         Ok(())
     }
 
-    /// Writes the indexes of the segments before `active`.
-    fn save_sealed_indexes(&self, active: Offset) -> Result<()> {
-        self.save_indexes(&mut self.lock(), |segment| segment.base < active)
-    }
-
-    fn save_indexes(
-        &self,
-        state: &mut MutexGuard<'_, State>,
-        which: impl Fn(&Segment) -> bool,
-    ) -> Result<()> {
+    /// Writes the index entries that the files do not have yet.
+    fn save_indexes(&self) -> Result<()> {
+        let writes: Vec<_> = {
+            let mut state = self.lock();
+            let written = state
+                .segments
+                .iter_mut()
+                .filter(|segment| segment.written > 0);
+            written
+                .flat_map(|segment| segment.unsaved_index_entries(&self.dir))
+                .collect()
+        };
         let storage = &*self.shared.env.storage;
-        for segment in state.segments.iter_mut().filter(|segment| which(segment)) {
-            if segment.written > 0 {
-                segment.save_indexes(storage, &self.dir)?;
-            }
+        let outcome = writes.iter().try_for_each(|write| write.run(storage));
+        if outcome.is_err() {
+            let mut state = self.lock();
+            state
+                .segments
+                .iter_mut()
+                .for_each(Segment::index_files_failed);
         }
-        Ok(())
+        outcome
     }
 
-    /// Makes the partition durable as it is: tail, files, indexes, producers.
+    /// Makes the partition durable as it is now, so that a checkpoint can vouch for it.
     pub(crate) fn make_durable(&self) -> Result<()> {
+        let (vouched, producers, cuts) = {
+            let state = self.lock();
+            (state.to_be_vouched(), state.producers.clone(), state.cuts)
+        };
         self.flush_tail()?;
         self.sync_files()?;
-        let mut state = self.lock();
-        self.save_indexes(&mut state, |_| true)?;
-        let (end, producers) = (state.written_end, state.producers.clone());
-        let at_end = end == state.positions.log_end;
-        drop(state);
-        if at_end && !producers.is_empty() {
-            let name = format!("{:020}.snapshot", end.0);
-            replace_whole(
-                &*self.shared.env.storage,
-                &self.dir,
-                &name,
-                &producers.encode(),
-            )?;
-            self.lock().snapshot_at = Some(end);
+        // Held on, so that the folder stays this partition's: a deleted one's may be another's.
+        let files = lock(&self.files);
+        if files.deleted {
+            return Ok(());
         }
+        self.save_indexes()?;
+        if vouched.has_producers {
+            let storage = &*self.shared.env.storage;
+            let name = snapshot_file(vouched.end);
+            replace_whole(storage, &self.dir, &name, &producers.encode())?;
+        }
+        let mut state = self.lock();
+        if state.cuts == cuts {
+            assert!(
+                vouched.end <= state.synced_end,
+                "vouched for more than is durable"
+            );
+            state.vouched = vouched;
+        }
+        drop(state);
+        drop(files);
         Ok(())
     }
 
@@ -436,6 +456,11 @@ pub(crate) fn make_partition_dir(storage: &dyn Storage, dir: &Path, id: TopicId)
         "partition.metadata",
         metadata_text(id).as_bytes(),
     )
+}
+
+/// The name of the snapshot of the producers at `end`.
+pub(crate) fn snapshot_file(end: Offset) -> String {
+    format!("{:020}.snapshot", end.0)
 }
 
 /// The text of `partition.metadata`, in Kafka's format.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::checkpoint::PartitionCheckpoint;
+use crate::log::checkpoint::{PartitionCheckpoint, SegmentCheckpoint};
 use crate::log::config::LogConfig;
 use crate::log::leader_epoch::LeaderEpochs;
 use crate::log::positions::Positions;
@@ -72,15 +72,28 @@ pub(crate) struct State {
     /// needs no index.
     pub(crate) read_ends: VecDeque<(Offset, Offset, u64)>,
     pub(crate) producers: ProducerStates,
-    /// The offset of the latest snapshot of the producers.
-    pub(crate) snapshot_at: Option<Offset>,
+    /// What the next checkpoint says of this partition: all of it is durable.
+    pub(crate) vouched: Vouched,
     pub(crate) epochs: LeaderEpochs,
     /// Batches that the journal's worker has not answered.
     pub(crate) in_flight: usize,
+    /// How often the end was cut off.
+    pub(crate) cuts: u64,
     /// Why nothing may be written any more.
     pub(crate) failure: Option<Error>,
     /// Segments that left the log and whose files are to be removed after the next checkpoint.
     pub(crate) removed: Vec<Offset>,
+}
+
+/// The part of a partition that recovery need not read.
+#[derive(Clone, Debug)]
+pub(crate) struct Vouched {
+    /// All before it is durable in the segments.
+    pub(crate) end: Offset,
+    /// The segments as they were when the log ended there.
+    pub(crate) segments: Vec<SegmentCheckpoint>,
+    /// Whether a snapshot of the producers at `end` is durable.
+    pub(crate) has_producers: bool,
 }
 
 /// A batch that waits to be written to its file.
@@ -127,9 +140,14 @@ impl PartitionLog {
             unjournaled_end: saved.log_start,
             read_ends: VecDeque::new(),
             producers: ProducerStates::default(),
-            snapshot_at: saved.has_producers.then_some(end),
+            vouched: Vouched {
+                end,
+                segments: saved.segments.clone(),
+                has_producers: saved.has_producers,
+            },
             epochs,
             in_flight: 0,
+            cuts: 0,
             failure: None,
             removed: Vec::new(),
         };
@@ -244,6 +262,16 @@ impl PartitionLog {
 }
 
 impl State {
+    /// The log as it is now, to be vouched for once it is durable.
+    pub(crate) fn to_be_vouched(&self) -> Vouched {
+        let held = self.segments.iter().filter(|segment| segment.size > 0);
+        Vouched {
+            end: self.positions.log_end,
+            segments: held.map(Segment::to_checkpoint).collect(),
+            has_producers: !self.producers.is_empty(),
+        }
+    }
+
     /// The segment that takes appends.
     pub(crate) fn active(&mut self) -> &mut Segment {
         let last = self.segments.len() - 1;

@@ -17,7 +17,7 @@ use crate::bounded::HashMap;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::checkpoint::{Checkpoint, PartitionCheckpoint, read_whole};
-use crate::log::flush::{make_partition_dir, metadata_text};
+use crate::log::flush::{make_partition_dir, metadata_text, snapshot_file};
 use crate::log::partition_log::PartitionLog;
 use crate::log::producer_state::ProducerStates;
 use crate::log::replay::{ReplayStart, Replayed, replay};
@@ -48,6 +48,11 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// Whether some of it was read, because no checkpoint vouched for it.
+    pub(crate) fn was_read(&self) -> bool {
+        !self.scanned.is_empty()
+    }
+
     /// Puts what was read into a partition made from `saved`.
     pub(crate) fn install(self, log: &PartitionLog) {
         let mut state = log.lock();
@@ -165,7 +170,7 @@ fn load_producers(
     if !saved.has_producers {
         return Ok(Some(ProducerStates::default()));
     }
-    let path = dir.join(format!("{:020}.snapshot", saved.recovery_point.0));
+    let path = dir.join(snapshot_file(saved.recovery_point));
     Ok(read_whole(storage, &path)?.and_then(|bytes| ProducerStates::decode(&bytes)))
 }
 
@@ -330,6 +335,11 @@ impl Scan<'_> {
 
     /// Reads what the checkpoint does not vouch for.
     fn read(&self, files: &[(Offset, u64)], mut saved: PartitionCheckpoint) -> Result<Found> {
+        let durable = saved.segments.clone();
+        let durable_len = |base| {
+            let found = durable.iter().find(|segment| segment.base == base);
+            found.map_or(0, |segment| segment.len)
+        };
         let mut progress = match load_producers(self.storage, &self.dir, &saved)? {
             Some(producers) => Progress {
                 next: saved.recovery_point,
@@ -358,7 +368,7 @@ impl Scan<'_> {
             let broken = self.scan(&*file, &mut segment, *len, &mut progress)?;
             if let Some(reason) = broken {
                 let last = unread[at + 1..].iter().all(|later| later.1 == 0);
-                if !last {
+                if !last || segment.size < durable_len(*base) {
                     return Err(self
                         .refuse("a batch in the middle of the log is damaged")
                         .path(&path)
@@ -386,6 +396,8 @@ impl Scan<'_> {
             let sync = self.storage.sync_dir(&self.dir);
             sync.map_err(|error| Error::io("sync the folder", &self.dir, error))?;
         }
+        // A snapshot at another offset than the end is of no use; the first checkpoint makes one.
+        saved.has_producers &= saved.recovery_point == progress.next;
         saved.recovery_point = progress.next;
         Ok(Found {
             saved,
@@ -413,11 +425,6 @@ impl Scan<'_> {
             }
             return Ok(Segment::new(base));
         };
-        if vouched.max_timestamp_offset >= recovery_point {
-            // The largest timestamp belongs to a batch that may be gone: find it anew.
-            progress.next = base;
-            return Ok(Segment::new(base));
-        }
         let mut segment = Segment::from_checkpoint(vouched);
         let interval = self.spec.config.index_interval_bytes;
         segment.load_indexes(self.storage, &self.dir, interval)?;

@@ -5,8 +5,13 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::checkpointer::Leftovers;
 use crate::log::partition_log::{PartitionLog, State};
-use crate::log::segment::{Segment, log_file};
+use crate::log::producer_state::ProducerStates;
+use crate::log::read::ReadLimit;
+use crate::log::segment::Segment;
+use crate::record::Batches;
+use crate::storage::File;
 use crate::types::{Offset, Timestamp};
 
 impl PartitionLog {
@@ -29,7 +34,7 @@ impl PartitionLog {
         if state
             .segments
             .iter()
-            .all(|s| expired(s) && s.size > 0 && s.synced == s.size)
+            .all(|segment| expired(segment) && segment.size > 0)
         {
             let end = state.positions.log_end;
             state.segments.push(Segment::new(end));
@@ -47,7 +52,7 @@ impl PartitionLog {
         {
             let end = state.segments[at + 1].base;
             let too_much = excess >= segment.size && excess > 0;
-            let settled = segment.synced == segment.size && end <= state.positions.last_stable;
+            let settled = end <= state.removable_end(self.shared.options.durable);
             if !settled || !(expired(segment) || too_much) {
                 break;
             }
@@ -58,10 +63,23 @@ impl PartitionLog {
             let start = state.segments[count].base;
             state.drop_before(start);
             drop(state);
-            self.mark_dirty();
-            self.shared.request_checkpoint();
+            if self.shared.options.durable {
+                self.mark_dirty();
+                self.shared.request_checkpoint();
+            } else {
+                self.remove_at_once();
+            }
         }
         count
+    }
+
+    /// Removes the files of segments that left the log, where no checkpoint vouches for files.
+    fn remove_at_once(self: &Arc<Self>) {
+        let segments = std::mem::take(&mut self.lock().removed);
+        let log = Arc::clone(self);
+        if let Err(error) = (Leftovers { log, segments }).remove() {
+            tracing::warn!(%error, "an old segment's file stays");
+        }
     }
 
     /// Moves the log start up to `before` (at most the high watermark): records before it are gone
@@ -98,18 +116,19 @@ impl PartitionLog {
         }
         let start = {
             let mut state = self.lock();
-            if self.shared.options.durable {
-                assert!(
-                    before <= state.synced_end,
-                    "a checkpoint made {before} durable"
-                );
+            if let Some(failure) = &state.failure {
+                return Err(failure.clone());
             }
+            let end = state.removable_end(self.shared.options.durable);
+            assert!(before <= end, "a checkpoint vouches for all before it");
             state.drop_before(before);
             state.positions.log_start
         };
         if self.shared.options.durable {
             self.mark_dirty();
             self.shared.checkpoint_now().await?;
+        } else {
+            self.remove_at_once();
         }
         Ok(start)
     }
@@ -127,13 +146,40 @@ impl PartitionLog {
             self.mark_dirty();
             self.shared.checkpoint_now().await?;
         }
-        self.cut(end)
+        let (file, position) = self
+            .cut(end)
             .map_err(|error| error.partition(&self.partition).offset(end))?;
         if self.shared.options.durable {
+            // The checkpoint first: it must never vouch for bytes that are gone.
             self.mark_dirty();
             self.shared.checkpoint_now().await?;
+        } else {
+            self.remove_at_once();
         }
+        if let Some(file) = file {
+            let cut = file.set_len(position).and_then(|()| file.sync());
+            cut.map_err(|error| {
+                Error::io("cut the segment", file.path(), error).partition(&self.partition)
+            })?;
+        }
+        let producers = self.read_producers()?;
+        self.lock().producers = producers;
         Ok(())
+    }
+
+    /// The producers as the batches tell them.
+    fn read_producers(&self) -> Result<ProducerStates> {
+        let mut producers = ProducerStates::default();
+        let mut offset = self.positions().log_start;
+        while offset < self.positions().log_end {
+            let read = self.read(offset, 1 << 20, ReadLimit::LogEnd)?;
+            for batch in read.chunks.iter().flat_map(|chunk| Batches::new(chunk)) {
+                let header = batch?.header;
+                producers.observe(&header);
+                offset = header.next_offset();
+            }
+        }
+        Ok(producers)
     }
 
     /// Waits until the journal has answered all that was appended.
@@ -156,7 +202,8 @@ impl PartitionLog {
         }
     }
 
-    fn cut(&self, end: Offset) -> Result<()> {
+    /// Forgets all from `end` on; returns the file to be cut, and where.
+    fn cut(&self, end: Offset) -> Result<(Option<Arc<dyn File>>, u64)> {
         let position = self.position_of(end)?;
         let storage = &*self.shared.env.storage;
         let mut state = self.lock();
@@ -167,10 +214,13 @@ impl PartitionLog {
             .map(|segment| segment.base)
             .collect();
         state.removed.extend(dropped);
-        let path = log_file(&self.dir, state.active().base);
-        let file = state.active().open(storage, &self.dir)?;
-        let cut = file.set_len(position).and_then(|()| file.sync());
-        cut.map_err(|error| Error::io("cut the segment", &path, error))?;
+        state.cuts += 1;
+        let written = state.active().written > 0;
+        let file = if written {
+            Some(state.active().open(storage, &self.dir)?)
+        } else {
+            None
+        };
         let segment = state.active();
         segment.truncate_indexes(position, end);
         (segment.size, segment.written, segment.synced) = (position, position, position);
@@ -184,11 +234,21 @@ impl PartitionLog {
             positions.last_stable = positions.last_stable.min(end);
             positions.log_start = positions.log_start.min(end);
         });
-        Ok(())
+        Ok((file, position))
     }
 }
 
 impl State {
+    /// Up to where segments may go: what a checkpoint does not vouch for yet stays.
+    fn removable_end(&self, durable: bool) -> Offset {
+        let visible = self.positions.last_stable;
+        if durable {
+            visible.min(self.vouched.end)
+        } else {
+            visible.min(self.written_end)
+        }
+    }
+
     /// Lets go of all before `start`: whole segments at once, the rest by the log start alone.
     fn drop_before(&mut self, start: Offset) {
         if start <= self.positions.log_start {

@@ -86,7 +86,7 @@ impl Segment {
     pub(crate) fn to_checkpoint(&self) -> SegmentCheckpoint {
         SegmentCheckpoint {
             base: self.base,
-            len: self.synced,
+            len: self.size,
             first_timestamp: self.first_timestamp,
             max_timestamp: self.max_timestamp,
             max_timestamp_offset: self.max_timestamp_offset,
@@ -233,30 +233,38 @@ impl Segment {
         Ok(anew.indexes.take().unwrap_or_default())
     }
 
-    /// Writes the index entries that the files do not have yet; `sync` makes them durable.
-    pub(crate) fn save_indexes(&mut self, storage: &dyn Storage, dir: &Path) -> Result<()> {
+    /// The index entries that the files do not have yet, taken as written from here on.
+    pub(crate) fn unsaved_index_entries(&mut self, dir: &Path) -> Vec<IndexWrite> {
         let Some(indexes) = &mut self.indexes else {
-            return Ok(());
+            return Vec::new();
         };
+        let mut writes = Vec::new();
         if indexes.cut || indexes.saved_offsets < indexes.offsets.len() {
-            let entries = indexes.offsets.encode_from(indexes.saved_offsets);
-            let position = indexes.saved_offsets * OffsetIndex::ENTRY_LEN;
-            append_entries(storage, &index_file(dir, self.base), position, &entries)?;
+            writes.push(IndexWrite {
+                path: index_file(dir, self.base),
+                position: (indexes.saved_offsets * OffsetIndex::ENTRY_LEN) as u64,
+                entries: indexes.offsets.encode_from(indexes.saved_offsets),
+            });
             indexes.saved_offsets = indexes.offsets.len();
         }
         if indexes.cut || indexes.saved_times < indexes.times.len() {
-            let entries = indexes.times.encode_from(indexes.saved_times);
-            let position = indexes.saved_times * TimeIndex::ENTRY_LEN;
-            append_entries(
-                storage,
-                &time_index_file(dir, self.base),
-                position,
-                &entries,
-            )?;
+            writes.push(IndexWrite {
+                path: time_index_file(dir, self.base),
+                position: (indexes.saved_times * TimeIndex::ENTRY_LEN) as u64,
+                entries: indexes.times.encode_from(indexes.saved_times),
+            });
             indexes.saved_times = indexes.times.len();
         }
         indexes.cut = false;
-        Ok(())
+        writes
+    }
+
+    /// Has all index entries written again, since a write failed.
+    pub(crate) fn index_files_failed(&mut self) {
+        if let Some(indexes) = &mut self.indexes {
+            (indexes.saved_offsets, indexes.saved_times) = (0, 0);
+            indexes.cut = true;
+        }
     }
 
     /// Cuts the segment's bookkeeping at `position`, the end offset being `end`.
@@ -272,20 +280,24 @@ impl Segment {
     }
 }
 
-/// Writes `entries` at `position` of an index file, which ends behind them, and syncs it.
-fn append_entries(
-    storage: &dyn Storage,
-    path: &Path,
-    position: usize,
-    entries: &[u8],
-) -> Result<()> {
-    let write = || -> std::io::Result<()> {
-        let file = storage.open(path, OpenMode::CreateOrOpen)?;
-        file.set_len(position as u64)?;
-        file.write_at(&[entries], position as u64)?;
-        file.sync()
-    };
-    write().map_err(|error| Error::io("write the index", path, error))
+/// Entries on their way to an index file, which ends behind them.
+#[derive(Debug)]
+pub(crate) struct IndexWrite {
+    path: PathBuf,
+    position: u64,
+    entries: Vec<u8>,
+}
+
+impl IndexWrite {
+    /// Writes them. They are not synced: an index that a power loss spoils is built anew.
+    pub(crate) fn run(&self, storage: &dyn Storage) -> Result<()> {
+        let write = || -> std::io::Result<()> {
+            let file = storage.open(&self.path, OpenMode::CreateOrOpen)?;
+            file.set_len(self.position)?;
+            file.write_at(&[&self.entries], self.position)
+        };
+        write().map_err(|error| Error::io("write the index", &self.path, error))
+    }
 }
 
 /// The name that a segment's files share: its base offset in 20 digits.

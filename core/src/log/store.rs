@@ -10,6 +10,7 @@ use crate::bounded::HashMap;
 use crate::env::{Env, TaskHandle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::checkpoint::{Checkpoint, PartitionCheckpoint};
+use crate::log::checkpointer::Leftovers;
 use crate::log::config::{LogConfig, LogOptions};
 use crate::log::folder::DataFolder;
 use crate::log::journal::{Journal, JournalQueue, Ring};
@@ -278,11 +279,14 @@ impl Drop for LogStore {
         shared.journal.abandon();
         shared.flush.abandon();
         shared.checkpoints.close();
-        // Partitions and what they share hold each other: whoever drops the store parts them.
         let closed = Error::new(ErrorKind::Closed, "the log was dropped");
+        lock(&shared.failure).get_or_insert_with(|| closed.clone());
+        // Partitions and what they share hold each other: whoever drops the store parts them.
         let logs = std::mem::take(&mut *lock(&shared.partitions));
         logs.values().for_each(|log| log.fail(&closed));
         drop(std::mem::take(&mut *lock(&shared.dirty)));
+        shared.drained.notify_waiters();
+        shared.journal.retired_bell.notify_waiters();
     }
 }
 
@@ -300,8 +304,10 @@ impl Shared {
         }
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         let shared = Arc::clone(self);
+        let mut was_read = false;
         let log = match found {
             Some(found) => {
+                was_read = found.was_read();
                 let dir_made = !found.saved.segments.is_empty();
                 let log = PartitionLog::new(shared, &found.saved, spec.config, dir_made, serial);
                 found.install(&log);
@@ -320,6 +326,10 @@ impl Shared {
             }
         };
         let log = Arc::new(log);
+        if was_read {
+            // The first checkpoint takes a snapshot of the producers that were found.
+            log.mark_dirty();
+        }
         partitions.insert(key, Arc::clone(&log));
         log
     }
@@ -373,16 +383,26 @@ impl Shared {
         self.checkpoints.request();
     }
 
-    /// What a checkpoint says now.
-    pub(crate) fn checkpoint(&self, journal_retired: u64) -> Checkpoint {
+    /// What a checkpoint says now, and which files nobody needs once it is stored.
+    pub(crate) fn checkpoint(&self, journal_retired: u64) -> (Checkpoint, Vec<Leftovers>) {
         let mut logs: Vec<_> = lock(&self.partitions).values().cloned().collect();
         logs.sort_by_key(|log| log.serial);
-        Checkpoint {
+        let mut leftovers = Vec::new();
+        let mut partitions = Vec::with_capacity(logs.len());
+        for log in logs {
+            let (partition, segments) = log.checkpoint();
+            partitions.push(partition);
+            if !segments.is_empty() {
+                leftovers.push(Leftovers { log, segments });
+            }
+        }
+        let checkpoint = Checkpoint {
             journal_retired,
             journal_generation: self.journal.generation.load(Ordering::Acquire),
             journal_bytes: self.journal.bytes.load(Ordering::Acquire),
-            partitions: logs.iter().map(|log| log.checkpoint()).collect(),
-        }
+            partitions,
+        };
+        (checkpoint, leftovers)
     }
 }
 
@@ -394,21 +414,24 @@ impl PartitionLog {
         }
     }
 
-    /// What a checkpoint says of this partition.
-    fn checkpoint(&self) -> PartitionCheckpoint {
-        let state = self.lock();
-        let end = state.synced_end;
-        let held = state
+    /// What a checkpoint says of this partition, and the segments that left it.
+    fn checkpoint(&self) -> (PartitionCheckpoint, Vec<Offset>) {
+        let mut state = self.lock();
+        let removed = std::mem::take(&mut state.removed);
+        let first = state.segments.first().map_or(Offset(0), |first| first.base);
+        let vouched = &state.vouched;
+        let held = vouched
             .segments
             .iter()
-            .take_while(|segment| segment.base < end);
-        PartitionCheckpoint {
+            .filter(|segment| segment.base >= first);
+        let partition = PartitionCheckpoint {
             id: self.id,
             partition: self.partition.clone(),
             log_start: state.positions.log_start,
-            recovery_point: end,
-            has_producers: state.snapshot_at == Some(end),
-            segments: held.map(|segment| segment.to_checkpoint()).collect(),
-        }
+            recovery_point: vouched.end,
+            has_producers: vouched.has_producers,
+            segments: held.copied().collect(),
+        };
+        (partition, removed)
     }
 }
