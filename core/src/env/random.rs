@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Clone, Debug)]
 pub struct Random {
     state: Arc<Mutex<u64>>,
+    /// Whether secrets come from the operating system.
+    system: bool,
 }
 
 impl Random {
@@ -14,19 +16,28 @@ impl Random {
     pub fn seeded(seed: u64) -> Self {
         Self {
             state: Arc::new(Mutex::new(seed)),
+            system: false,
         }
     }
 
     /// A generator that the operating system seeds.
     #[must_use]
-    #[expect(clippy::disallowed_types, reason = "this is where seeds come from")]
     pub fn from_system() -> Self {
-        // The standard library keys its hashers from the system's random numbers.
-        let seeded = std::collections::hash_map::RandomState::new();
-        Self::seeded(std::hash::BuildHasher::hash_one(
-            &seeded,
-            std::process::id(),
-        ))
+        Self {
+            system: true,
+            ..Self::seeded(system_u64())
+        }
+    }
+
+    /// 64 bits that nobody can tell from the other numbers of this generator; under
+    /// [`Random::seeded`] they repeat with the seed like all others.
+    #[must_use]
+    pub fn secret_u64(&self) -> u64 {
+        if self.system {
+            system_u64()
+        } else {
+            self.next_u64()
+        }
     }
 
     /// The next 64 random bits.
@@ -58,6 +69,13 @@ impl Random {
         bytes[8..].copy_from_slice(&self.next_u64().to_be_bytes());
         uuid::Builder::from_random_bytes(bytes).into_uuid()
     }
+}
+
+/// 64 bits of the operating system's: the standard library keys its hashers with them.
+#[expect(clippy::disallowed_types, reason = "this is where seeds come from")]
+fn system_u64() -> u64 {
+    let keyed = std::collections::hash_map::RandomState::new();
+    std::hash::BuildHasher::hash_one(&keyed, std::process::id())
 }
 
 #[cfg(test)]

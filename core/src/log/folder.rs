@@ -29,7 +29,7 @@ const META: &str = "meta.properties";
 pub struct DataFolder {
     pub(crate) env: Env,
     pub(crate) dir: PathBuf,
-    cluster_id: uuid::Uuid,
+    meta: Meta,
     /// Held until the folder is released or dropped.
     lock: Mutex<Option<Box<dyn Lock>>>,
 }
@@ -44,14 +44,14 @@ impl DataFolder {
     pub fn open(env: &Env, dir: &Path) -> Result<Self> {
         make_durably(env, dir)?;
         let held = Self::lock(env, dir)?;
-        let cluster_id = match read_whole(&*env.storage, &dir.join(META))? {
+        let meta = match read_whole(&*env.storage, &dir.join(META))? {
             Some(bytes) => parse_meta(&bytes).map_err(|error| error.path(&dir.join(META)))?,
             None => Self::found(env, dir)?,
         };
         Ok(Self {
             env: env.clone(),
             dir: dir.to_owned(),
-            cluster_id,
+            meta,
             lock: Mutex::new(Some(held)),
         })
     }
@@ -59,7 +59,7 @@ impl DataFolder {
     /// The identity of the cluster whose data this is.
     #[must_use]
     pub fn cluster_id(&self) -> uuid::Uuid {
-        self.cluster_id
+        self.meta.cluster_id
     }
 
     /// Lets others open the folder: nothing is written to it any more.
@@ -69,7 +69,7 @@ impl DataFolder {
 
     /// A number that tells this folder's journal from any other's.
     pub(crate) fn journal_id(&self) -> u64 {
-        self.cluster_id.as_u64_pair().0
+        self.meta.journal_id
     }
 
     /// The folder's path.
@@ -95,7 +95,7 @@ impl DataFolder {
     }
 
     /// Makes an empty folder ours.
-    fn found(env: &Env, dir: &Path) -> Result<uuid::Uuid> {
+    fn found(env: &Env, dir: &Path) -> Result<Meta> {
         let entries = env
             .storage
             .list(dir)
@@ -120,11 +120,14 @@ impl DataFolder {
             );
             return Err(Error::new(ErrorKind::UnsupportedFormat, what).path(dir));
         }
-        let cluster_id = env.random.uuid();
-        let text = meta_text(cluster_id);
+        let meta = Meta {
+            cluster_id: env.random.uuid(),
+            journal_id: env.random.secret_u64(),
+        };
+        let text = meta_text(meta);
         replace_whole(&*env.storage, dir, META, text.as_bytes())?;
         sync_parent(env, dir)?;
-        Ok(cluster_id)
+        Ok(meta)
     }
 }
 
@@ -161,14 +164,24 @@ fn tmp_name() -> String {
     format!("{META}.tmp")
 }
 
-/// The text of `meta.properties`. The journal is told from others by the cluster's id, so a
-/// damaged one must be noticed.
-fn meta_text(cluster_id: uuid::Uuid) -> String {
-    let text = format!("version={FORMAT_VERSION}\ncluster.id={cluster_id}\n");
+/// What `meta.properties` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Meta {
+    cluster_id: uuid::Uuid,
+    /// A secret: whoever knew it could put groups of the journal into the values of records.
+    journal_id: u64,
+}
+
+/// The text of `meta.properties`. The journal is told from others by its id, so a damaged one must
+/// be noticed.
+fn meta_text(meta: Meta) -> String {
+    let (cluster, journal) = (meta.cluster_id, meta.journal_id);
+    let text =
+        format!("version={FORMAT_VERSION}\ncluster.id={cluster}\njournal.id={journal:016x}\n");
     format!("{text}crc32c={:08x}\n", crc32c::crc32c(text.as_bytes()))
 }
 
-fn parse_meta(bytes: &[u8]) -> Result<uuid::Uuid> {
+fn parse_meta(bytes: &[u8]) -> Result<Meta> {
     let damaged = || {
         let what = "the file is damaged: restore it from a copy of the folder";
         Error::new(ErrorKind::CorruptMessage, what)
@@ -189,9 +202,15 @@ fn parse_meta(bytes: &[u8]) -> Result<uuid::Uuid> {
         );
         return Err(Error::new(ErrorKind::UnsupportedFormat, what));
     }
-    find("cluster.id")
-        .and_then(|id| id.parse().ok())
-        .filter(|id| meta_text(*id) == text)
+    let cluster_id = find("cluster.id").and_then(|id| id.parse().ok());
+    let journal_id = find("journal.id").and_then(|id| u64::from_str_radix(id, 16).ok());
+    cluster_id
+        .zip(journal_id)
+        .map(|(cluster_id, journal_id)| Meta {
+            cluster_id,
+            journal_id,
+        })
+        .filter(|meta| meta_text(*meta) == text)
         .ok_or_else(damaged)
 }
 
@@ -201,9 +220,12 @@ mod tests {
 
     #[test]
     fn every_cut_and_every_flipped_bit_is_noticed() {
-        let id = uuid::Uuid::from_u128(0x1234_5678_9abc_def0);
-        let good = meta_text(id);
-        assert_eq!(parse_meta(good.as_bytes()).unwrap(), id);
+        let meta = Meta {
+            cluster_id: uuid::Uuid::from_u128(0x1234_5678_9abc_def0),
+            journal_id: 0xfeed,
+        };
+        let good = meta_text(meta);
+        assert_eq!(parse_meta(good.as_bytes()).unwrap(), meta);
         for at in 0..good.len() {
             assert!(parse_meta(&good.as_bytes()[..at]).is_err(), "cut at {at}");
             for bit in 0..8 {

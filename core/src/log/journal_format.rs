@@ -13,9 +13,9 @@
 //!
 //! The generation counts how often a file was begun; the sequence counts groups, through both
 //! files, without gap. Group n+1 is written only after group n is durable. So a file ends at the
-//! first place that holds no group of its first group's generation with the next sequence, and a
-//! group found *behind* such a place proves that the place once held an acknowledged group and is
-//! damaged: then opening fails instead of losing it.
+//! first place that holds no whole group with the next sequence, and a group found *behind* such a
+//! place proves that the place once held an acknowledged group and is damaged: then opening fails
+//! instead of losing it. The journal id is a secret, so that no record can hold a group.
 
 use crate::cursor::Cursor;
 use crate::types::{Offset, Partition, TopicId};
