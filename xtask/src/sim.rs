@@ -1,7 +1,9 @@
 //! `cargo xtask sim`: the simulation (`tests/sim/main.rs`) from a given or a fresh seed.
 //!
-//! The seed is printed first, so that a failure can be run again. `--count` is how many seeds are
-//! run, counting up from the first; `--minutes` is how long to go on instead.
+//! `--seed N` alone runs that seed and tells of each of its lives. `--count` is how many seeds are
+//! run, counting up from the first (a hundred if no seed is given either); `--minutes` is how long
+//! to go on instead. A table of what was done comes at the end; a seed that fails is named, with
+//! the command that runs it again.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,6 +13,10 @@ use crate::cargo::{Cargo, require};
 pub(crate) fn run(args: &[String]) -> Result {
     let [seed, count, minutes] = crate::flags::numbers(args, ["--seed", "--count", "--minutes"])?;
     require(&["tests/sim/main.rs"])?;
+    let count = match (seed, count, minutes) {
+        (None, None, None) => Some(COUNT),
+        _ => count,
+    };
     let seed = seed.unwrap_or_else(fresh);
     println!("sim: first seed {seed}");
     let mut call = Cargo::new("test --profile sim --test sim -- --nocapture")
@@ -21,8 +27,10 @@ pub(crate) fn run(args: &[String]) -> Result {
         }
     }
     call.run()
-        .map_err(|error| format!("{error}; again with: cargo xtask sim --seed {seed}"))
 }
+
+/// How many fresh seeds are run when nothing is said.
+const COUNT: u64 = 100;
 
 /// A seed that nobody chose, short enough to type.
 fn fresh() -> u64 {
