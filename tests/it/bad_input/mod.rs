@@ -2,5 +2,7 @@
 //! senseless settings. Each is a typed error that says where and what to do, or is survived;
 //! nothing acknowledged is lost in silence, nothing panics, nothing waits for ever.
 
+mod clients;
 mod damage;
+mod folder;
 mod world;

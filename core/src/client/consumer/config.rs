@@ -80,6 +80,10 @@ impl ConsumerConfig {
     pub fn validate(&self) -> Result<()> {
         let fault = if self.max_poll_records == 0 {
             "max_poll_records must be at least 1"
+        } else if self.fetch_min_bytes == 0 || self.fetch_max_bytes == 0 {
+            "fetch_min_bytes and fetch_max_bytes must be at least 1"
+        } else if self.fetch_max_wait.is_zero() {
+            "fetch_max_wait must be more than 0, or a reader without records never rests"
         } else if self.heartbeat_interval.is_zero() {
             "heartbeat_interval must be more than 0"
         } else if self.heartbeat_interval >= self.session_timeout {
