@@ -167,8 +167,25 @@ async fn equal_keys_meet_in_one_of_many_tasks() {
 async fn run_ends_when_it_is_told_to() {
     let cluster = Cluster::memory();
     say(&cluster, &["a"]).await;
+    cluster.admin().create_topic("counts", 1).await.unwrap();
     let app = Streams::new("wc", word_count());
-    app.run(&cluster, std::future::ready(())).await.unwrap();
+    // The end is asked for when the result is there: what was processed is committed at the end.
+    let (first, ready) = tokio::sync::oneshot::channel();
+    let shutdown = async {
+        let consumer = cluster.consumer::<String, u64>();
+        let counts = TopicPartition::new(TopicName::new("counts").unwrap(), Partition(0));
+        let mut consumer = consumer.from_beginning().assign([counts]).await.unwrap();
+        first.send(consumer.next().await.unwrap().unwrap()).unwrap();
+    };
+    app.run(&cluster, shutdown).await.unwrap();
+    let record = ready.await.unwrap();
+    assert_eq!((record.key.as_str(), record.value), ("a", 1));
+    let app = Streams::new("wc", word_count()).start(&cluster).await;
+    let app = app.unwrap();
+    assert_eq!(counts(&app).await, map! { "a" => 1 });
+    app.caught_up().await.unwrap();
+    assert_eq!(app.records_processed(), 0, "everything was committed");
+    app.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -273,5 +290,28 @@ async fn a_commit_hands_each_change_on_once_below_a_merge() {
     );
     let updates = app.store::<str, u64>("updates").unwrap();
     assert_eq!(updates.get("a").await.unwrap(), Some(1));
+    app.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_application_runs_once_a_cluster() {
+    let cluster = Cluster::memory();
+    say(&cluster, &["a"]).await;
+    let start = || Streams::new("wc", word_count()).start(&cluster);
+    let app = start().await.unwrap();
+    let error = start().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NonEmptyGroup);
+    assert!(error.to_string().contains("application wc runs"), "{error}");
+    let other = Streams::new("other", word_count()).start(&cluster).await;
+    other.unwrap().close().await.unwrap();
+    let elsewhere = Cluster::memory();
+    say(&elsewhere, &["a"]).await;
+    let second = Streams::new("wc", word_count()).start(&elsewhere).await;
+    second.unwrap().close().await.unwrap();
+
+    app.caught_up().await.unwrap();
+    app.close().await.unwrap();
+    let app = start().await.unwrap();
+    assert_eq!(counts(&app).await, map! { "a" => 1 });
     app.close().await.unwrap();
 }

@@ -15,6 +15,7 @@ use headwater_core::{Error, ErrorKind, Result};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::query::{Command, QueryTarget, ReadOnlyKeyValueStore};
+use super::running::Running;
 use super::thread::StreamThread;
 use super::topics::Plan;
 use crate::config::StreamsConfig;
@@ -30,7 +31,8 @@ const COMMANDS_MAX: usize = 1024;
 /// results, then changed state, then progress; what a crash cuts off in between is processed
 /// again, and counted again, when the application comes back.
 ///
-/// One instance of an application runs at a time: it takes all partitions of its topics.
+/// One instance of an application runs at a time: it takes all partitions of its topics, and a
+/// second one on the same cluster is refused until the first has ended.
 #[derive(Debug)]
 pub struct Streams {
     name: String,
@@ -81,10 +83,12 @@ impl Streams {
     ///
     /// # Errors
     /// A topic that is missing and may not be made, or an internal topic that does not fit the
-    /// topology any more; a name that is no group's or topic's name.
+    /// topology any more; a name that is no group's or topic's name;
+    /// [`ErrorKind::NonEmptyGroup`] while an application of this name runs on the cluster.
     pub async fn start(self, cluster: &Cluster) -> Result<StreamsHandle> {
         let group = GroupId::new(&self.name)?;
         let backend = Arc::clone(cluster.backend());
+        let running = Running::take(&backend, &group)?;
         let plan = Plan::make(&*backend, &self.topology, &self.name).await?;
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         let (ended, status) = watch::channel(None);
@@ -100,7 +104,9 @@ impl Streams {
             Arc::clone(&processed),
         );
         let task = async move {
+            let running = running;
             let result = thread.run().await;
+            drop(running);
             if let Err(error) = &result {
                 tracing::error!(%error, "the application ended");
             }
@@ -119,7 +125,7 @@ impl Streams {
 }
 
 /// A running application. Dropping the handle ends it in order, as [`StreamsHandle::close`] does,
-/// without waiting for the end.
+/// without waiting for the end; until then it cannot be started again.
 pub struct StreamsHandle {
     name: String,
     commands: mpsc::Sender<Command>,

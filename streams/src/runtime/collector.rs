@@ -22,6 +22,7 @@ pub(crate) struct Sealed {
 pub(crate) struct Collector {
     outs: Vec<Out>,
     batch_bytes_max: usize,
+    sealed_bytes_max: usize,
     sealed: Vec<Sealed>,
     sealed_bytes: usize,
 }
@@ -36,7 +37,11 @@ struct Out {
 
 impl Collector {
     /// A collector for topics with these numbers of partitions, in the order of their [`OutId`]s.
-    pub(crate) fn new(outs: Vec<(TopicName, i32)>, batch_bytes_max: usize) -> Self {
+    pub(crate) fn new(
+        outs: Vec<(TopicName, i32)>,
+        batch_bytes_max: usize,
+        sealed_bytes_max: usize,
+    ) -> Self {
         let outs = outs.into_iter().map(|(topic, partitions)| Out {
             topic,
             open: (0..partitions.max(1))
@@ -47,6 +52,7 @@ impl Collector {
         Self {
             outs: outs.collect(),
             batch_bytes_max,
+            sealed_bytes_max,
             sealed: Vec::new(),
             sealed_bytes: 0,
         }
@@ -114,9 +120,10 @@ impl Collector {
         &self.outs[out.0].topic
     }
 
-    /// The bytes of the sealed batches.
-    pub(crate) fn sealed_bytes(&self) -> usize {
-        self.sealed_bytes
+    /// Whether enough is sealed to be produced, before more is processed.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.sealed_bytes >= self.sealed_bytes_max
     }
 
     /// Takes the sealed batches, in the order in which they must be produced.

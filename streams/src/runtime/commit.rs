@@ -117,7 +117,8 @@ impl StreamThread {
     }
 
     fn seek(&mut self, partition: &TopicPartition, offset: Offset) {
-        if let Some(input) = self.input_mut(partition) {
+        let mut inputs = self.tasks.iter_mut().flat_map(|task| &mut task.inputs);
+        if let Some(input) = inputs.find(|input| input.partition == *partition) {
             input.seek(offset);
         }
     }

@@ -47,6 +47,17 @@ impl Input {
         self.buffered = 0;
     }
 
+    /// The records from here to `offset` are gone from the topic: goes on behind them with what is
+    /// fetched next. What is buffered is still processed.
+    pub(crate) fn skip_to(&mut self, offset: Offset) {
+        assert!(self.fetched <= offset, "a task never goes back");
+        self.fetched = offset;
+        self.high_watermark = self.high_watermark.max(offset);
+        if self.chunks.is_empty() {
+            self.position = offset;
+        }
+    }
+
     /// Takes whole batches that follow the buffered ones.
     pub(crate) fn push(&mut self, chunk: Bytes) -> Result<()> {
         for batch in Batches::new(&chunk) {
@@ -89,7 +100,8 @@ impl Input {
         Ok(waiting)
     }
 
-    /// Everything before `position` is processed; drops the chunks that lie before it.
+    /// Everything before `position` is processed; drops the chunks that lie before it. When none is
+    /// left, the position is behind everything that was fetched or is known to be gone.
     pub(crate) fn advance(&mut self, position: Offset) -> Result<()> {
         assert!(self.position <= position, "a task never goes back");
         self.position = position;
@@ -102,6 +114,9 @@ impl Input {
             }
             self.buffered -= chunk.len();
             self.chunks.pop_front();
+        }
+        if self.chunks.is_empty() {
+            self.position = self.position.max(self.fetched);
         }
         Ok(())
     }

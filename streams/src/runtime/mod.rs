@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   app        Streams, its handle: names, topics, start, stop
+//!     running  the applications of this process, each once a cluster
 //!     thread   one loop: fetch, process, produce; commands from handles
 //!       commit, restore     the order of a commit; state read back from changelogs
 //!       task                one (sub-topology, partition): inputs, nodes, stores
@@ -12,8 +13,10 @@ mod app;
 mod collector;
 mod commit;
 mod input;
+mod patience;
 mod query;
 mod restore;
+mod running;
 mod task;
 mod thread;
 mod topics;

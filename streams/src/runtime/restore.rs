@@ -10,6 +10,7 @@ use headwater_core::record::{Batches, Scratch};
 use headwater_core::types::{Offset, TopicPartition};
 use headwater_core::{Error, ErrorKind, Result};
 
+use super::patience;
 use super::thread::StreamThread;
 use crate::store::StateStore;
 
@@ -73,7 +74,10 @@ impl StreamThread {
             max_wait: RESTORE_WAIT,
             isolation: IsolationLevel::ReadUncommitted,
         };
-        let answer = self.backend.fetch(request).await?.into_iter().next();
+        let answer = patience::fetch(&*self.backend, request)
+            .await?
+            .into_iter()
+            .next();
         answer.unwrap_or_else(|| {
             Err(Error::new(
                 ErrorKind::RequestTimedOut,
@@ -90,6 +94,11 @@ fn apply(store: &mut dyn StateStore, fetched: &Fetched, from: Offset) -> Result<
     for batch in fetched.chunks.iter().flat_map(|chunk| Batches::new(chunk)) {
         let batch = batch?;
         batch.check_crc()?;
+        next = next.max(batch.header.next_offset());
+        // Control batches mark ends of transactions; they hold no entries.
+        if batch.header.attributes.is_control() {
+            continue;
+        }
         for record in batch.records(&mut scratch)? {
             let record = record?;
             let Some(key) = record.key.filter(|_| record.offset >= from) else {
@@ -107,7 +116,51 @@ fn apply(store: &mut dyn StateStore, fetched: &Fetched, from: Offset) -> Result<
                 .source(cause)
                 })?;
         }
-        next = next.max(batch.header.next_offset());
     }
     Ok(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use headwater_core::record::{BatchBuilder, BatchHeader, BatchOptions, Headers, assign};
+    use headwater_core::types::{LeaderEpoch, Timestamp};
+
+    use super::*;
+    use crate::serdes::Serde;
+    use crate::store::KeyValueStore;
+
+    fn batch(base: i64, control: bool, key: &[u8], value: &[u8]) -> Vec<u8> {
+        let options = BatchOptions {
+            control,
+            ..BatchOptions::default()
+        };
+        let mut builder = BatchBuilder::new(options);
+        let time = Timestamp(0);
+        let appended = builder.append(time, Some(key), Some(value), Headers::EMPTY);
+        appended.unwrap();
+        let mut bytes = builder.finish().unwrap().to_vec();
+        let header = BatchHeader::parse(&bytes).unwrap();
+        assign(&mut bytes, &header, Offset(base), LeaderEpoch(0), None);
+        bytes
+    }
+
+    #[test]
+    fn the_ends_of_transactions_are_no_entries() {
+        let seven = 7_u64.to_be_bytes();
+        let mut chunk = batch(0, false, b"a", &seven);
+        chunk.extend(batch(1, true, &[0, 0, 0, 1], &[0; 6]));
+        let fetched = Fetched {
+            high_watermark: Offset(2),
+            last_stable: Offset(2),
+            aborted: Vec::new(),
+            log_start: Offset(0),
+            chunks: vec![chunk.into()],
+        };
+        let mut store = KeyValueStore::<u64>::new(Serde::of());
+        assert_eq!(apply(&mut store, &fetched, Offset(0)).unwrap(), Offset(2));
+        let seven = store.get(b"a").downcast::<Option<u64>>().unwrap();
+        assert_eq!(*seven, Some(7));
+        let control = store.get(&[0, 0, 0, 1]).downcast::<Option<u64>>().unwrap();
+        assert_eq!(*control, None);
+    }
 }

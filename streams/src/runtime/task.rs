@@ -30,8 +30,6 @@ impl fmt::Display for TaskId {
 pub(crate) struct Task {
     pub(crate) id: TaskId,
     pub(crate) inputs: Vec<Input>,
-    /// The largest timestamp that the task has seen.
-    stream_time: Timestamp,
     dropped: u64,
     processed: u64,
     sources: Vec<BoxSource>,
@@ -58,7 +56,6 @@ impl Task {
         Self {
             id,
             inputs,
-            stream_time: Timestamp::NONE,
             dropped: 0,
             processed: 0,
             sources,
@@ -71,7 +68,7 @@ impl Task {
     }
 
     /// Processes what is buffered: always the oldest head among the inputs, until one of them may
-    /// hold an older record that is not here yet. Returns the number of records.
+    /// hold an older record that is not here yet, or enough is sealed. Returns how many it took.
     pub(crate) fn process(&mut self, collector: &mut Collector, write_back: bool) -> Result<u64> {
         let before = self.processed;
         let mut positions: Vec<Offset> = self.inputs.iter().map(|i| i.position).collect();
@@ -117,7 +114,6 @@ impl Task {
                 result = Err(no_timestamp(&input.partition, record.offset));
                 break;
             }
-            self.stream_time = self.stream_time.max(record.timestamp);
             cx.origin = Some((&input.partition, record.offset));
             result = self.sources[input.source].process(&mut cx, &record);
             if result.is_err() {
@@ -127,7 +123,7 @@ impl Task {
             result = cursor
                 .advance()
                 .map_err(|error| error.partition(&input.partition));
-            if result.is_err() {
+            if result.is_err() || cx.collector.is_full() {
                 break;
             }
         }
@@ -294,7 +290,10 @@ mod tests {
         let partition = Partition(0);
         let inputs = vec![input("left"), input("right")];
         let task = Task::new(&topology, TaskId { sub: 0, partition }, inputs);
-        (task, Collector::new(vec![(topic("out"), 1)], usize::MAX))
+        (
+            task,
+            Collector::new(vec![(topic("out"), 1)], usize::MAX, usize::MAX),
+        )
     }
 
     #[test]
@@ -329,6 +328,38 @@ mod tests {
         assert_eq!(task.process(&mut collector, false).unwrap(), 2);
         assert_eq!(written(&mut collector), [3, 4]);
         assert_eq!(task.inputs[0].position, 9);
+    }
+
+    #[test]
+    fn a_task_stops_when_enough_is_sealed_and_goes_on_where_it_was() {
+        let (mut task, _) = two_inputs();
+        let out = vec![(TopicName::new("out").unwrap(), 1)];
+        let mut collector = Collector::new(out, 1, 1);
+        let times = [1, 2, 3, 4];
+        task.inputs[0].push(batch(Offset(0), &times)).unwrap();
+        assert_eq!(task.process(&mut collector, false).unwrap(), 2);
+        assert_eq!(task.inputs[0].position, 2);
+        assert_eq!(written(&mut collector), [1, 2]);
+        while task.process(&mut collector, false).unwrap() > 0 {
+            collector.take_sealed();
+        }
+        assert_eq!(task.inputs[0].position, 4);
+    }
+
+    #[test]
+    fn records_in_memory_are_processed_though_their_topic_lost_them() {
+        let (mut task, mut collector) = two_inputs();
+        let input = &mut task.inputs[0];
+        input.push(batch(Offset(0), &[1, 2])).unwrap();
+        input.skip_to(Offset(7));
+        assert_eq!((input.fetch_from(), input.position), (Offset(7), Offset(0)));
+        assert_eq!(task.process(&mut collector, false).unwrap(), 2);
+        assert_eq!(written(&mut collector), [1, 2]);
+        let input = &mut task.inputs[0];
+        assert_eq!(input.position, 7, "nothing is left before it");
+        input.skip_to(Offset(9));
+        assert_eq!(input.position, 9);
+        assert!(!input.lags());
     }
 
     #[test]

@@ -25,6 +25,8 @@ use headwater_core::{Error, ErrorKind, Result};
 use tokio::sync::{mpsc, oneshot};
 
 use super::collector::Collector;
+use super::input::Input;
+use super::patience;
 use super::query::Command;
 use super::task::Task;
 use super::topics::Plan;
@@ -43,15 +45,22 @@ struct Producing {
     batches: Vec<(TopicPartition, i64, bool)>,
 }
 
-/// A fetch under way, with the partitions that it asked for.
+/// A fetch under way, with the inputs that it asks for.
 struct Fetching {
     call: Call<Vec<Result<Fetched>>>,
-    partitions: Vec<(TopicPartition, Offset)>,
+    inputs: Vec<(InputId, Offset)>,
+}
+
+/// Where an input is: its task and its number there.
+#[derive(Clone, Copy, Debug)]
+struct InputId {
+    task: usize,
+    input: usize,
 }
 
 /// Who waits for everything up to these offsets.
 struct Waiter {
-    targets: Vec<(TopicPartition, Offset)>,
+    targets: Vec<(InputId, Offset)>,
     reply: oneshot::Sender<()>,
 }
 
@@ -99,7 +108,11 @@ impl StreamThread {
         let now = backend.env().clock.monotonic();
         Self {
             tasks: plan.tasks(topology),
-            collector: Collector::new(plan.outs.clone(), config.batch_bytes_max),
+            collector: Collector::new(
+                plan.outs.clone(),
+                config.batch_bytes_max,
+                config.produce_bytes_max,
+            ),
             out_kinds: topology.graph.outs.iter().map(|out| out.kind).collect(),
             backend,
             group,
@@ -119,8 +132,10 @@ impl StreamThread {
 
     /// Restores the state and runs until a command ends it.
     pub(super) async fn run(mut self) -> Result<()> {
-        self.restore().await?;
+        // The positions before the state: should an instance in another process commit in between,
+        // its records are counted twice. In the other order they would be lost.
         self.seek_to_committed().await?;
+        self.restore().await?;
         loop {
             match self.wait().await {
                 Wake::Command(None | Some(Command::Close)) => break,
@@ -128,11 +143,10 @@ impl StreamThread {
                 Wake::Produced(result) => self.produced(result)?,
                 Wake::Fetched(result) => {
                     self.fetched(result).await?;
-                    self.process()?;
+                    self.work().await?;
                 }
                 Wake::CommitTime => {}
             }
-            self.relieve().await?;
             let reached = self.waiters.iter().any(|waiter| self.reached(waiter));
             if reached || (self.uncommitted && self.until_commit().is_zero()) {
                 self.commit().await?;
@@ -182,16 +196,21 @@ impl StreamThread {
     /// A fetch of the inputs that are wanted; none when there is none.
     fn fetch(&mut self, wanted: impl Fn(InputState) -> bool) -> Option<Fetching> {
         let max = self.config.buffered_bytes_max;
-        let inputs = self.tasks.iter().flat_map(|task| &task.inputs);
-        let mut partitions: Vec<(TopicPartition, Offset)> = Vec::new();
-        for input in inputs {
+        let mut inputs: Vec<(InputId, Offset)> = Vec::new();
+        let mut partitions = Vec::new();
+        for (id, input) in self.inputs() {
             let state = InputState {
                 is_full: input.buffered() >= max,
                 is_behind_own: (self.own_ends.get(&input.partition))
                     .is_some_and(|end| input.fetch_from() < *end),
             };
             if wanted(state) {
-                partitions.push((input.partition.clone(), input.fetch_from()));
+                inputs.push((id, input.fetch_from()));
+                partitions.push(FetchPartition {
+                    partition: input.partition.clone(),
+                    offset: input.fetch_from(),
+                    max_bytes: self.config.fetch_bytes_max,
+                });
             }
         }
         if partitions.is_empty() {
@@ -200,14 +219,9 @@ impl StreamThread {
         self.first_input = self.first_input.wrapping_add(1);
         let first = self.first_input % partitions.len();
         partitions.rotate_left(first);
+        inputs.rotate_left(first);
         let request = FetchRequest {
-            partitions: (partitions.iter())
-                .map(|(partition, offset)| FetchPartition {
-                    partition: partition.clone(),
-                    offset: *offset,
-                    max_bytes: self.config.fetch_bytes_max,
-                })
-                .collect(),
+            partitions,
             min_bytes: 1,
             max_bytes: self.config.fetch_bytes_max,
             max_wait: FETCH_WAIT,
@@ -215,22 +229,22 @@ impl StreamThread {
         };
         let backend = Arc::clone(&self.backend);
         Some(Fetching {
-            call: Box::pin(async move { backend.fetch(request).await }),
-            partitions,
+            call: Box::pin(async move { patience::fetch(&*backend, request).await }),
+            inputs,
         })
     }
 
     /// Buffers what a fetch brought.
     async fn fetched(&mut self, result: Result<Vec<Result<Fetched>>>) -> Result<()> {
-        let Some(Fetching { partitions, .. }) = self.fetching.take() else {
+        let Some(Fetching { inputs, .. }) = self.fetching.take() else {
             return Ok(());
         };
-        for ((partition, offset), answer) in partitions.into_iter().zip(result?) {
+        for ((id, offset), answer) in inputs.into_iter().zip(result?) {
+            let Some(input) = self.input_mut(id) else {
+                continue;
+            };
             match answer {
                 Ok(fetched) => {
-                    let Some(input) = self.input_mut(&partition) else {
-                        continue;
-                    };
                     input.high_watermark = fetched.high_watermark;
                     fetched
                         .chunks
@@ -238,21 +252,24 @@ impl StreamThread {
                         .try_for_each(|chunk| input.push(chunk))?;
                 }
                 Err(error) if error.kind() == ErrorKind::OffsetOutOfRange => {
-                    self.reset(&partition, offset, error).await?;
+                    self.reset(id, offset, error).await?;
                 }
-                Err(error) => return Err(error.partition(&partition)),
+                Err(error) => return Err(error.partition(&input.partition)),
             }
         }
         Ok(())
     }
 
     /// Records before the position were deleted: goes on at the first that is left.
-    async fn reset(&mut self, partition: &TopicPartition, at: Offset, error: Error) -> Result<()> {
+    async fn reset(&mut self, id: InputId, at: Offset, error: Error) -> Result<()> {
+        let Some(partition) = self.input_mut(id).map(|input| input.partition.clone()) else {
+            return Err(error);
+        };
         let wanted = [(partition.clone(), OffsetSpec::Earliest)];
         let isolation = IsolationLevel::ReadUncommitted;
         let listed = self.backend.list_offsets(&wanted, isolation).await?;
         let Some(earliest) = listed.into_iter().next().transpose()? else {
-            return Err(error.partition(partition));
+            return Err(error.partition(&partition));
         };
         if earliest.offset <= at {
             return Err(Error::new(
@@ -260,34 +277,57 @@ impl StreamThread {
                 "the application has processed more than the partition holds: the topic was made \
                  anew; delete the application's group offsets and internal topics to begin anew",
             )
-            .partition(partition)
+            .partition(&partition)
             .offset(at));
         }
         tracing::warn!(%partition, from = %at, to = %earliest.offset, "records were deleted before \
             the application processed them");
-        if let Some(input) = self.input_mut(partition) {
-            input.seek(earliest.offset);
+        if let Some(input) = self.input_mut(id) {
+            input.skip_to(earliest.offset);
         }
         Ok(())
     }
 
-    pub(super) fn input_mut(
-        &mut self,
-        partition: &TopicPartition,
-    ) -> Option<&mut super::input::Input> {
-        let mut inputs = self.tasks.iter_mut().flat_map(|task| &mut task.inputs);
-        inputs.find(|input| input.partition == *partition)
+    fn inputs(&self) -> impl Iterator<Item = (InputId, &Input)> {
+        self.tasks.iter().enumerate().flat_map(|(task, inputs)| {
+            let inputs = inputs.inputs.iter().enumerate();
+            inputs.map(move |(number, input)| {
+                let id = InputId {
+                    task,
+                    input: number,
+                };
+                (id, input)
+            })
+        })
     }
 
-    /// Lets every task process what it has.
-    fn process(&mut self) -> Result<()> {
+    fn input_mut(&mut self, id: InputId) -> Option<&mut Input> {
+        self.tasks.get_mut(id.task)?.inputs.get_mut(id.input)
+    }
+
+    /// Lets every task process what it has, and produces as often as enough is sealed.
+    async fn work(&mut self) -> Result<()> {
+        loop {
+            let all = self.process()?;
+            self.relieve().await?;
+            if all {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Lets every task process what it has; false when enough was sealed before that was all.
+    fn process(&mut self) -> Result<bool> {
         let write_back = self.config.cache_bytes_max > 0;
         for task in &mut self.tasks {
             let count = task.process(&mut self.collector, write_back)?;
             self.processed.fetch_add(count, Ordering::Relaxed);
             self.uncommitted |= count > 0;
+            if self.collector.is_full() {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Hands on what operators hold back, and writes changed state to the changelogs.
@@ -303,8 +343,10 @@ impl StreamThread {
         if self.config.cache_bytes_max > 0 && changed > self.config.cache_bytes_max {
             self.flush()?;
         }
-        let full = self.collector.sealed_bytes() >= self.config.produce_bytes_max;
-        if full { self.produce().await } else { Ok(()) }
+        if self.collector.is_full() {
+            self.produce().await?;
+        }
+        Ok(())
     }
 
     /// Begins to produce what is sealed, after the call before it.
@@ -376,7 +418,7 @@ impl StreamThread {
         };
         let result = fetching.call.as_mut().await;
         self.fetched(result).await?;
-        self.process()?;
+        self.work().await?;
         Ok(true)
     }
 
@@ -408,22 +450,22 @@ impl StreamThread {
     }
 
     /// The ends of the user's topics now.
-    async fn source_ends(&mut self) -> Result<Vec<(TopicPartition, Offset)>> {
-        let inputs = self.tasks.iter().flat_map(|task| &task.inputs);
-        let wanted: Vec<_> = (inputs.filter(|input| !input.repartition))
-            .map(|input| (input.partition.clone(), OffsetSpec::Latest))
-            .collect();
+    async fn source_ends(&mut self) -> Result<Vec<(InputId, Offset)>> {
+        let sources = self.inputs().filter(|(_, input)| !input.repartition);
+        let (ids, wanted): (Vec<_>, Vec<_>) = sources
+            .map(|(id, input)| (id, (input.partition.clone(), OffsetSpec::Latest)))
+            .unzip();
         let isolation = IsolationLevel::ReadUncommitted;
         let listed = self.backend.list_offsets(&wanted, isolation).await?;
-        let ends = wanted.into_iter().zip(listed);
-        ends.map(|((partition, _), end)| Ok((partition, end?.offset)))
-            .collect()
+        let ends = ids.into_iter().zip(listed);
+        ends.map(|(id, end)| Ok((id, end?.offset))).collect()
     }
 
     fn reached(&self, waiter: &Waiter) -> bool {
-        let inputs = || self.tasks.iter().flat_map(|task| &task.inputs);
-        waiter.targets.iter().all(|(partition, end)| {
-            inputs().any(|input| input.partition == *partition && input.position >= *end)
+        waiter.targets.iter().all(|(id, end)| {
+            let task = self.tasks.get(id.task);
+            let input = task.and_then(|task| task.inputs.get(id.input));
+            input.is_some_and(|input| input.position >= *end)
         })
     }
 

@@ -64,7 +64,7 @@ impl TopologyTestDriver {
         let outs = topology.graph.outs.iter().map(|out| (name(&out.topic), 1));
         Self {
             tasks,
-            collector: Collector::new(outs.collect(), usize::MAX),
+            collector: Collector::new(outs.collect(), usize::MAX, usize::MAX),
             outputs: BTreeMap::new(),
             clock: Timestamp(0),
             write_back: false,
