@@ -69,6 +69,10 @@ pub(crate) fn load(storage: &dyn Storage, dir: &Path) -> Result<Catalog> {
 }
 
 /// Replaces the catalog of a folder; durable when it returns. Blocks.
+///
+/// # Errors
+/// `Io` when the old catalog stands; `KafkaStorageError` when nobody can tell which of the two a
+/// crash would leave.
 pub(crate) fn store(storage: &dyn Storage, dir: &Path, catalog: &Catalog) -> Result<()> {
     let new = dir.join(FILE_NEW);
     let bytes = encode(catalog);
@@ -78,8 +82,14 @@ pub(crate) fn store(storage: &dyn Storage, dir: &Path, catalog: &Catalog) -> Res
     file.write_at(&[&bytes], 0).map_err(failed)?;
     file.sync().map_err(failed)?;
     drop(file);
-    storage.rename(&new, &dir.join(FILE)).map_err(failed)?;
-    storage.sync_dir(dir).map_err(failed)
+    let renamed = storage.rename(&new, &dir.join(FILE));
+    renamed
+        .and_then(|()| storage.sync_dir(dir))
+        .map_err(|error| {
+            let what = "put the catalog in its place; the log takes no writes until it is opened \
+                        again, for the topics on the disk may not be those in memory";
+            Error::io(what, &dir.join(FILE), error).with_kind(ErrorKind::KafkaStorageError)
+        })
 }
 
 fn encode(catalog: &Catalog) -> Vec<u8> {

@@ -255,7 +255,13 @@ impl Topics {
                 Err(error) => return Err(Error::io("set a folder aside", &stray, error)),
             }
         }
-        catalog::store(storage, &self.dir, catalog)
+        catalog::store(storage, &self.dir, catalog).inspect_err(|error| {
+            if error.kind() == ErrorKind::KafkaStorageError {
+                // A topic whose deletion failed here may be gone after a crash, so nothing more
+                // may be acknowledged in it.
+                self.logs.fail(error);
+            }
+        })
     }
 
     /// Opens a topic's partitions (those that are open stay) and shows it to everybody.

@@ -178,6 +178,11 @@ impl LogStore {
         lock(&self.shared.partitions).get(&(id, partition)).cloned()
     }
 
+    /// Takes no writes any more, until the folder is opened again.
+    pub(crate) fn fail(&self, error: &Error) {
+        self.shared.fail(error);
+    }
+
     /// Adds an empty partition; its folder is made when the first batch is written to it. The
     /// catalog is what makes a partition durable.
     #[must_use]
@@ -331,6 +336,9 @@ impl Shared {
             log.mark_dirty();
         }
         partitions.insert(key, Arc::clone(&log));
+        if let Some(failure) = self.failure() {
+            log.fail(&failure);
+        }
         log
     }
 
