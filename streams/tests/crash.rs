@@ -13,7 +13,7 @@ use std::time::Duration;
 use headwater_core::client::producer::ProducerRecord;
 use headwater_core::client::{Cluster, OffsetSpec};
 use headwater_core::env::Simulation;
-use headwater_core::storage::{MemoryStorage, Storage};
+use headwater_core::storage::SimStorage;
 use headwater_core::types::{Partition, TopicName, TopicPartition};
 use headwater_streams::{Streams, StreamsBuilder, StreamsConfig, StreamsHandle, Topology};
 
@@ -45,9 +45,8 @@ fn truth() -> BTreeMap<String, u64> {
     counts
 }
 
-async fn open(simulation: &Simulation, storage: &Arc<MemoryStorage>) -> Cluster {
-    let storage: Arc<dyn Storage> = Arc::<MemoryStorage>::clone(storage);
-    let builder = Cluster::builder().env(simulation.env(storage));
+async fn open(simulation: &Simulation, storage: &SimStorage) -> Cluster {
+    let builder = Cluster::builder().env(simulation.env(Arc::new(storage.clone())));
     builder.open("data").await.unwrap()
 }
 
@@ -89,9 +88,10 @@ async fn written(cluster: &Cluster) -> BTreeMap<String, u64> {
     latest
 }
 
-/// Runs an application that is killed twice, and returns its counts and the world's trace.
+/// Runs an application that dies twice, by kills or losses of power, and returns its counts and the
+/// world's trace.
 fn run(seed: u64) -> (BTreeMap<String, u64>, u64) {
-    let storage = Arc::new(MemoryStorage::new());
+    let mut storage = SimStorage::new(seed);
     for life in 0..2 {
         let simulation = Simulation::new(seed * 10 + life);
         let (cluster, app) = simulation
@@ -106,8 +106,14 @@ fn run(seed: u64) -> (BTreeMap<String, u64>, u64) {
             .unwrap();
         let micros = simulation.random().below(30_000);
         simulation.run_for(Duration::from_micros(micros)).unwrap();
+        let after = if simulation.random().below(2) == 0 {
+            storage.after_kill()
+        } else {
+            storage.after_power_loss(seed)
+        };
         simulation.crash();
         drop((app, cluster));
+        storage = after;
     }
     let simulation = Simulation::new(seed * 10 + 9);
     let counts = simulation.block_on(async {

@@ -21,9 +21,10 @@ use crate::topology::{Kind, OutKind, Topology};
 
 /// Runs a topology in the test itself: a record goes in, its results are there.
 ///
-/// Every topic has one partition. Each record is followed by a commit; table changes come at
-/// once, as with a cache of size 0, unless [`TopologyTestDriver::with_cache`] says so; what goes through a repartition topic comes out of it before
-/// the call returns. The clock stands at 0 until [`TopologyTestDriver::advance`] moves it.
+/// Every topic has one partition. Each record is followed by a commit; table changes come at once,
+/// as with a cache of size 0 ([`TopologyTestDriver::with_cache`] says otherwise); what goes through
+/// a repartition topic comes out of it before the call returns. The clock stands at 0 until
+/// [`TopologyTestDriver::advance`] moves it.
 #[derive(Debug)]
 pub struct TopologyTestDriver {
     topology: Topology,
