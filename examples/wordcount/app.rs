@@ -15,7 +15,9 @@ use headwater::{ErrorKind, Result};
 use feed::Feed;
 use progress::Progress;
 
-const USAGE: &str = "usage: wordcount [--data DIR] [--all] [FILE|-]";
+const USAGE: &str = "usage: wordcount [--data DIR] [--all] [FILE|-]
+A file that has grown is read on where it ended: end it with a line end before, or the word that \
+stood there counts as two.";
 
 /// The text that is counted when none is named: the beginning of the King James Bible.
 const BUNDLED: &str = concat!(

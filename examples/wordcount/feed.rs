@@ -6,7 +6,8 @@
 //!   checkpoints  path -> Checkpoint: the mark, and how far `text` was looked through for marks
 //! ```
 //!
-//! At the start the checkpoints are read, then what `text` holds behind the last one.
+//! At the start the checkpoints are read, then what `text` holds behind the last one. A mark that
+//! is found there, because its run was interrupted, gets its checkpoint before any other moves on.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -90,15 +91,19 @@ impl Feed {
             text,
             marks,
         };
-        feed.scan(scanned).await?;
+        let found = feed.scan(scanned).await?;
+        let found = found.into_values();
+        let found: Vec<_> = found.map(|mark| Checkpoint { mark, scanned }).collect();
+        feed.keep(&found).await?;
         Ok(feed)
     }
 
-    /// Looks for marks in `text`, from an offset on.
-    async fn scan(&mut self, mut from: i64) -> Result<(), BoxError> {
+    /// Looks for marks in `text`, from an offset on; returns the last one of each file.
+    async fn scan(&mut self, mut from: i64) -> Result<BTreeMap<String, Mark>, BoxError> {
+        let mut found = BTreeMap::new();
         let end = end(&self.cluster, &self.text).await?;
         if from >= end {
-            return Ok(());
+            return Ok(found);
         }
         let consumer = self.cluster.consumer::<(), Vec<u8>>();
         let mut consumer = consumer
@@ -112,15 +117,29 @@ impl Feed {
                 if let Some(bytes) = header.and_then(|header| header.value) {
                     let mut slot = Default::default();
                     let mark: &Mark = serde.read(bytes, &mut slot)?;
-                    self.marks.insert(mark.path.clone(), mark.clone());
+                    found.insert(mark.path.clone(), mark.clone());
                 }
             }
         }
-        Ok(())
+        self.marks.extend(found.clone());
+        Ok(found)
+    }
+
+    /// Stores checkpoints; they are durable when it returns.
+    async fn keep(&self, checkpoints: &[Checkpoint]) -> Result<(), BoxError> {
+        if checkpoints.is_empty() {
+            return Ok(());
+        }
+        let producer = self.cluster.producer::<str, Checkpoint>(CHECKPOINTS);
+        let producer = producer.build().await?;
+        for checkpoint in checkpoints {
+            producer.send(&checkpoint.mark.path, checkpoint).await?;
+        }
+        Ok(producer.close().await?)
     }
 
     /// Adds the lines of a file that were not added before.
-    pub(crate) async fn file(mut self, path: &Path, progress: &Progress) -> Result<(), BoxError> {
+    pub(crate) async fn file(self, path: &Path, progress: &Progress) -> Result<(), BoxError> {
         let named = |error| format!("{}: {error}", path.display());
         let full = path.canonicalize().map_err(named)?;
         let mut file = File::open(&full).map_err(named)?;
@@ -137,7 +156,7 @@ impl Feed {
         file.seek(SeekFrom::Start(begin))?;
         let mark = Mark {
             version: 1,
-            path: path.clone(),
+            path,
             read: begin,
             fingerprint: hash(&beginning),
             fingerprinted: u64::try_from(beginning.len())?,
@@ -147,17 +166,7 @@ impl Feed {
             .await?;
         let Some(mark) = mark else { return Ok(()) };
         let scanned = end(&self.cluster, &self.text).await?;
-        self.marks.insert(path.clone(), mark.clone());
-        let checkpoints = self
-            .cluster
-            .producer::<str, Checkpoint>(CHECKPOINTS)
-            .build()
-            .await?;
-        checkpoints
-            .send(&path, &Checkpoint { mark, scanned })
-            .await?;
-        checkpoints.close().await?;
-        Ok(())
+        self.keep(&[Checkpoint { mark, scanned }]).await
     }
 
     /// Adds all of standard input.

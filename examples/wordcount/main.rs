@@ -3,6 +3,9 @@
 //! ```text
 //! cargo run --release --example wordcount -- [--data DIR] [--all] [FILE|-]
 //! ```
+//!
+//! A file that has grown is read on where it ended, in the middle of a word if it ended there: then
+//! the word's two parts are counted.
 
 #[path = "app.rs"]
 mod app;
