@@ -1,21 +1,33 @@
-//! Fetch: whole batches from many partitions, waiting for enough without looking again and again.
+//! Fetch: whole batches from many partitions, waiting for enough; what was read once is kept.
 
 use std::pin::pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::{self, Either};
 use tokio::sync::Notify;
 
 use super::broker_node::Broker;
 use crate::error::Result;
-use crate::log::ReadLimit;
+use crate::log::{PartitionLog, Positions, ReadLimit};
+use crate::record::Batches;
 use crate::request::{FetchPartition, FetchRequest, Fetched, IsolationLevel};
+use crate::types::Offset;
 
-/// One pass over the partitions of a request.
-struct Pass {
-    answers: Vec<Result<Fetched>>,
+/// What a request has gathered so far; each pass over its partitions adds what is new.
+struct Gathering {
+    partitions: Vec<Gathered>,
     bytes: usize,
-    failed: bool,
+    /// Whether waiting brings nothing: a partition has an error, or the next batch does not fit.
+    complete: bool,
+}
+
+/// What was gathered of one partition.
+struct Gathered {
+    chunks: Vec<Bytes>,
+    bytes: usize,
+    /// The partition's offsets at the last pass.
+    outcome: Result<Positions>,
 }
 
 impl Broker {
@@ -28,9 +40,10 @@ impl Broker {
     pub async fn fetch(&self, request: FetchRequest) -> Result<Vec<Result<Fetched>>> {
         self.check_open()?;
         let enough = request.min_bytes.min(request.max_bytes);
-        let pass = self.pass(&request);
-        if pass.failed || pass.bytes >= enough || request.max_wait.is_zero() {
-            return Ok(pass.answers);
+        let mut gathering = Gathering::new(&request);
+        self.gather(&request, &mut gathering);
+        if gathering.complete || gathering.bytes >= enough || request.max_wait.is_zero() {
+            return Ok(gathering.answers());
         }
         let notify = Arc::new(Notify::new());
         let partitions = request.partitions.iter();
@@ -43,55 +56,101 @@ impl Broker {
         let mut expired = false;
         loop {
             self.check_open()?;
-            let pass = self.pass(&request);
-            if expired || pass.failed || pass.bytes >= enough {
-                return Ok(pass.answers);
+            self.gather(&request, &mut gathering);
+            if expired || gathering.complete || gathering.bytes >= enough {
+                return Ok(gathering.answers());
             }
             let more = pin!(notify.notified());
             expired = matches!(future::select(more, &mut timer).await, Either::Right(_));
         }
     }
 
-    fn pass(&self, request: &FetchRequest) -> Pass {
-        let mut pass = Pass {
-            answers: Vec::with_capacity(request.partitions.len()),
-            bytes: 0,
-            failed: false,
-        };
-        for wanted in &request.partitions {
-            let left = request.max_bytes.saturating_sub(pass.bytes);
-            let answer = self.read_one(wanted, left, pass.bytes == 0, request.isolation);
-            match &answer {
-                Ok(fetched) => pass.bytes += fetched.chunks.iter().map(|c| c.len()).sum::<usize>(),
-                Err(_) => pass.failed = true,
+    /// Adds what can be read beyond what was gathered.
+    fn gather(&self, request: &FetchRequest, gathering: &mut Gathering) {
+        for (wanted, gathered) in request.partitions.iter().zip(&mut gathering.partitions) {
+            let first = gathering.bytes == 0;
+            let left = request.max_bytes.saturating_sub(gathering.bytes);
+            let log = self.topics.partition(&wanted.partition);
+            let read = log.and_then(|log| {
+                // Only the first batch of an answer may be larger than what is left.
+                match left > 0 || first {
+                    true => gathered.read_on(wanted, &log, left, request.isolation),
+                    false => Ok((Vec::new(), log.positions())),
+                }
+            });
+            match read {
+                Ok((chunks, positions)) => {
+                    let bytes: usize = chunks.iter().map(Bytes::len).sum();
+                    let fits = first || bytes <= left;
+                    gathering.complete |= !fits;
+                    if fits {
+                        gathering.bytes += bytes;
+                        gathered.bytes += bytes;
+                        gathered.chunks.extend(chunks);
+                    }
+                    gathered.outcome = Ok(positions);
+                }
+                Err(error) => {
+                    gathering.complete = true;
+                    // What was read before it is good; whoever reads on meets the error.
+                    if gathered.bytes == 0 {
+                        gathered.outcome = Err(error);
+                    }
+                }
             }
-            pass.answers.push(answer);
         }
-        pass
+    }
+}
+
+impl Gathering {
+    fn new(request: &FetchRequest) -> Self {
+        let nothing = |_: &FetchPartition| Gathered {
+            chunks: Vec::new(),
+            bytes: 0,
+            outcome: Ok(Positions::new(Offset(0), Offset(0))),
+        };
+        Self {
+            partitions: request.partitions.iter().map(nothing).collect(),
+            bytes: 0,
+            complete: false,
+        }
     }
 
-    fn read_one(
+    fn answers(self) -> Vec<Result<Fetched>> {
+        let answer = |gathered: Gathered| {
+            gathered.outcome.map(|positions| Fetched {
+                chunks: gathered.chunks,
+                high_watermark: positions.high_watermark,
+                last_stable: positions.last_stable,
+                log_start: positions.log_start,
+                aborted: Vec::new(),
+            })
+        };
+        self.partitions.into_iter().map(answer).collect()
+    }
+}
+
+impl Gathered {
+    /// Reads what comes behind what was gathered.
+    fn read_on(
         &self,
         wanted: &FetchPartition,
+        log: &PartitionLog,
         left: usize,
-        first: bool,
         isolation: IsolationLevel,
-    ) -> Result<Fetched> {
-        let log = self.topics.partition(&wanted.partition)?;
+    ) -> Result<(Vec<Bytes>, Positions)> {
+        let max = wanted.max_bytes.saturating_sub(self.bytes).min(left);
+        let last = self.chunks.last().map(|chunk| Batches::new(chunk));
+        let offset = match last.and_then(Iterator::last) {
+            Some(_) if max == 0 => return Ok((Vec::new(), log.positions())),
+            Some(batch) => batch?.header.next_offset(),
+            None => wanted.offset,
+        };
         let limit = match isolation {
             IsolationLevel::ReadUncommitted => ReadLimit::HighWatermark,
             IsolationLevel::ReadCommitted => ReadLimit::LastStable,
         };
-        let read = log.read(wanted.offset, wanted.max_bytes.min(left), limit)?;
-        let bytes: usize = read.chunks.iter().map(|chunk| chunk.len()).sum();
-        // Only the first batch of the answer may be larger than what is left.
-        let fits = first || bytes <= left;
-        Ok(Fetched {
-            chunks: if fits { read.chunks } else { Vec::new() },
-            high_watermark: read.positions.high_watermark,
-            last_stable: read.positions.last_stable,
-            log_start: read.positions.log_start,
-            aborted: Vec::new(),
-        })
+        let read = log.read(offset, max, limit)?;
+        Ok((read.chunks, read.positions))
     }
 }

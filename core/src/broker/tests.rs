@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -10,8 +11,11 @@ use super::{Broker, BrokerConfig};
 use crate::env::{Env, Simulation};
 use crate::error::{ErrorKind, Result};
 use crate::log::LogOptions;
-use crate::record::{BatchBuilder, BatchOptions, Headers};
-use crate::request::{Acks, IsolationLevel, NewTopic, OffsetSpec, ProduceRequest, Produced};
+use crate::record::{BatchBuilder, BatchOptions, Batches, Headers};
+use crate::request::{
+    Acks, FetchPartition, FetchRequest, Fetched, IsolationLevel, NewTopic, OffsetSpec,
+    ProduceRequest, Produced,
+};
 use crate::storage::{Fault, Faults, MemoryStorage, OpenMode, SimStorage};
 use crate::types::{Offset, Partition, TopicName, TopicPartition};
 
@@ -215,6 +219,91 @@ fn timestamps_are_looked_up_off_the_async_threads() {
             assert_eq!(give_up(list()).await, waits, "{spec:?}");
             list().await.unwrap().remove(0).unwrap();
         }
+    };
+    simulation.block_on(run).unwrap();
+}
+
+fn fetch(partitions: &[TopicPartition], min_bytes: usize, max_bytes: usize) -> FetchRequest {
+    let wanted = |partition: &TopicPartition| FetchPartition {
+        partition: partition.clone(),
+        offset: Offset(0),
+        max_bytes: 1 << 20,
+    };
+    FetchRequest {
+        partitions: partitions.iter().map(wanted).collect(),
+        min_bytes,
+        max_bytes,
+        max_wait: Duration::from_secs(60),
+        isolation: IsolationLevel::default(),
+    }
+}
+
+fn bytes(fetched: &[Result<Fetched>]) -> Vec<usize> {
+    let bytes = |fetched: &Result<Fetched>| {
+        let chunks = &fetched.as_ref().unwrap().chunks;
+        chunks.iter().map(Bytes::len).sum()
+    };
+    fetched.iter().map(bytes).collect()
+}
+
+#[test]
+fn a_fetch_that_waits_reads_each_batch_once() {
+    let simulation = Simulation::new(1);
+    let storage = SimStorage::new(1);
+    let env = simulation.env(Arc::new(storage.clone()));
+    let run = async {
+        let broker = open(&env).await;
+        create(&broker, "t", 1).await;
+        let feed = async {
+            for _ in 0..100 {
+                produce(&broker, &tp("t", 0), &[7; 1000]).await.unwrap();
+                // The batch goes to its file; what is read comes from there.
+                let later = env.clock.monotonic() + Duration::from_millis(10);
+                env.clock.sleep_until(later).await;
+            }
+        };
+        let before = storage.counts().bytes_read;
+        let fetched = broker.fetch(fetch(&[tp("t", 0)], 100_000, 1 << 20));
+        let (fetched, ()) = futures_util::future::join(fetched, feed).await;
+        let fetched = fetched.unwrap();
+        let bytes = bytes(&fetched)[0];
+        assert!(bytes >= 100_000);
+        let chunks = &fetched[0].as_ref().unwrap().chunks;
+        let batches = chunks.iter().flat_map(|chunk| Batches::new(chunk));
+        let offsets: Vec<_> = batches
+            .map(|b| b.unwrap().header.base_offset.value())
+            .collect();
+        let count = i64::try_from(offsets.len()).unwrap();
+        assert_eq!(offsets, (0..count).collect::<Vec<_>>());
+        let read = storage.counts().bytes_read - before;
+        assert!(read < 2 * 100_000, "read {read} bytes for {bytes}");
+    };
+    simulation.block_on(run).unwrap();
+}
+
+#[test]
+fn a_full_answer_reads_nothing_more() {
+    let simulation = Simulation::new(1);
+    let storage = SimStorage::new(1);
+    let env = simulation.env(Arc::new(storage.clone()));
+    let run = async {
+        let broker = open(&env).await;
+        let all: Vec<_> = (0..10).map(|number| tp("t", number)).collect();
+        create(&broker, "t", 10).await;
+        for partition in &all {
+            produce(&broker, partition, &[7; 1000]).await.unwrap();
+        }
+        broker.close().await.unwrap();
+        let broker = open(&env).await;
+        let before = storage.counts().bytes_read;
+        let fetched = broker.fetch(fetch(&all, 1, 1)).await.unwrap();
+        let (first, rest) = (bytes(&fetched)[0], &bytes(&fetched)[1..]);
+        assert!(first > 1000);
+        assert_eq!(rest, [0; 9]);
+        let ends = fetched.iter().map(|f| f.as_ref().unwrap().high_watermark);
+        assert_eq!(ends.collect::<Vec<_>>(), [Offset(1); 10]);
+        let read = storage.counts().bytes_read - before;
+        assert!(read < 2000, "read {read} bytes for {first}");
     };
     simulation.block_on(run).unwrap();
 }
