@@ -5,5 +5,7 @@
 
 mod assignor;
 pub(crate) mod membership;
+#[cfg(test)]
+mod model;
 pub(crate) mod offsets;
 mod records;
