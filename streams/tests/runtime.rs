@@ -315,3 +315,27 @@ async fn an_application_runs_once_a_cluster() {
     assert_eq!(counts(&app).await, map! { "a" => 1 });
     app.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn two_tables_of_a_named_grouping_share_its_topic() {
+    let cluster = Cluster::memory();
+    say(&cluster, &["a", "b", "a"]).await;
+    let builder = StreamsBuilder::new();
+    let lines = builder.stream::<(), str>("text");
+    let grouped = lines.group_by_ref_with("letters", |_, letter| letter);
+    grouped.count("one");
+    grouped.count("two").to_stream().to("counts");
+    let topology = builder.build().unwrap();
+    let text = topology.describe();
+    assert_eq!(text.matches("topics: [letters-repartition]").count(), 1);
+
+    let app = Streams::new("shared", topology).start(&cluster).await;
+    let app = app.unwrap();
+    app.caught_up().await.unwrap();
+    for store in ["one", "two"] {
+        let store = app.store::<str, u64>(store).unwrap();
+        assert_eq!(store.get("a").await.unwrap(), Some(2));
+        assert_eq!(store.get("b").await.unwrap(), Some(1));
+    }
+    app.close().await.unwrap();
+}

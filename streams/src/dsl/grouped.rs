@@ -1,7 +1,7 @@
 //! [`KGroupedStream`]: records grouped by key, to be aggregated.
 
 use std::any::{TypeId, type_name};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use headwater_core::serdes::Data;
 
@@ -20,6 +20,8 @@ pub struct KGroupedStream<K: ?Sized, V: ?Sized> {
     node: NodeId,
     repartition: bool,
     grouped: Grouped<K, V>,
+    /// The source behind the repartition topic of a named grouping, which all its tables read.
+    shared: OnceLock<NodeId>,
 }
 
 impl<K: ?Sized + 'static, V: ?Sized + 'static> KGroupedStream<K, V> {
@@ -34,6 +36,7 @@ impl<K: ?Sized + 'static, V: ?Sized + 'static> KGroupedStream<K, V> {
             node,
             repartition,
             grouped,
+            shared: OnceLock::new(),
         }
     }
 
@@ -42,7 +45,7 @@ impl<K: ?Sized + 'static, V: ?Sized + 'static> KGroupedStream<K, V> {
     ///
     /// A count's timestamp is the largest of its records'. When a crash interrupts a commit, the
     /// records since the last one are counted again: counts are at least once.
-    pub fn count(&self, store: impl Into<Materialized>) -> KTable<K, u64>
+    pub fn count(&self, store: impl Into<Materialized<K, u64>>) -> KTable<K, u64>
     where
         u64: Data,
     {
@@ -71,16 +74,21 @@ impl<K: ?Sized + 'static, V: ?Sized + 'static> KGroupedStream<K, V> {
     }
 
     /// Adds the topic that brings equal keys to one task: filter, sink and source, named for the
-    /// grouping, or for the store when the grouping has no name.
+    /// grouping, or for the store when the grouping has no name. Tables of one named grouping share
+    /// its topic.
     fn through_repartition_topic(&self, graph: &mut Graph, store: &str) -> NodeId {
         // Kafka uses up three numbers here; so do we, that the names after it agree.
         for prefix in ["KSTREAM-SINK-", "KSTREAM-FILTER-", "KSTREAM-SOURCE-"] {
             graph.naming.generate(prefix);
         }
-        let topic = format!(
-            "{}-repartition",
-            self.grouped.name.as_deref().unwrap_or(store)
-        );
+        let Some(name) = &self.grouped.name else {
+            return self.repartition_topic(graph, store);
+        };
+        *(self.shared).get_or_init(|| self.repartition_topic(graph, name))
+    }
+
+    fn repartition_topic(&self, graph: &mut Graph, name: &str) -> NodeId {
+        let topic = format!("{name}-repartition");
         let (key, value) = (&self.grouped.key, &self.grouped.value);
         let filter = graph.add(
             format!("{topic}-filter"),

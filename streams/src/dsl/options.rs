@@ -1,5 +1,8 @@
 //! The optional things of the verbs: names and serdes. Each converts from the simple case.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use headwater_core::serdes::Data;
 
 use crate::serdes::Serde;
@@ -124,16 +127,30 @@ impl<K: ?Sized + Data, V: ?Sized + Data> From<&str> for Grouped<K, V> {
     }
 }
 
-/// How a result is kept: the name of its store, and so of its changelog topic.
-#[derive(Clone, Debug)]
-pub struct Materialized {
+/// How a table of keys `K` and values `V` is kept: the name of its store, and so of its changelog
+/// topic.
+pub struct Materialized<K: ?Sized, V: ?Sized> {
     pub(crate) store: String,
+    types: PhantomData<fn(&K, &V)>,
 }
 
-impl From<&str> for Materialized {
+impl<K: ?Sized, V: ?Sized> From<&str> for Materialized<K, V> {
     fn from(store: &str) -> Self {
         Self {
             store: store.to_owned(),
+            types: PhantomData,
         }
+    }
+}
+
+impl<K: ?Sized, V: ?Sized> Clone for Materialized<K, V> {
+    fn clone(&self) -> Self {
+        Self::from(self.store.as_str())
+    }
+}
+
+impl<K: ?Sized, V: ?Sized> fmt::Debug for Materialized<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Materialized({})", self.store)
     }
 }
