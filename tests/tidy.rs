@@ -479,6 +479,36 @@ fn lints_agree_between_crates() {
 }
 
 #[test]
+fn every_verb_of_the_dsl_has_an_example() {
+    let mut missing = Vec::new();
+    for source in rust_sources() {
+        let verbs = ["builder", "grouped", "stream", "table"];
+        if !verbs
+            .iter()
+            .any(|name| source.path == format!("streams/src/dsl/{name}.rs"))
+        {
+            continue;
+        }
+        let mut doc = String::new();
+        for line in source.text.lines().map(str::trim) {
+            if let Some(name) = line.strip_prefix("pub fn ") {
+                // A variant names its verb, and a constructor's type has the example.
+                let variant = doc.starts_with(" [`") || name.starts_with("new(");
+                if !variant && !doc.contains("```") {
+                    missing.push(format!("{}: {name} has no example", source.path));
+                }
+            }
+            match line.strip_prefix("///") {
+                Some(text) => doc += text,
+                None if line.starts_with("#[") => {}
+                None => doc.clear(),
+            }
+        }
+    }
+    none(&missing);
+}
+
+#[test]
 fn every_example_is_run_by_a_test() {
     let tests: Vec<Source> = rust_sources()
         .into_iter()

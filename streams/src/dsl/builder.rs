@@ -42,6 +42,13 @@ impl StreamsBuilder {
     ///
     /// The types say how keys and values are read: `str` and `[u8]` are lent straight from the
     /// log; any type with a serde of its own works. Other serdes come by [`Consumed::with`].
+    ///
+    /// ```
+    /// # let builder = headwater_streams::StreamsBuilder::new();
+    /// let words = builder.stream::<(), str>("words");
+    /// let counts = builder.stream::<str, u64>(["counts", "older-counts"]);
+    /// # builder.build().unwrap();
+    /// ```
     pub fn stream<K: ?Sized + 'static, V: ?Sized + 'static>(
         &self,
         topics: impl Into<Consumed<K, V>>,
@@ -72,6 +79,13 @@ impl StreamsBuilder {
     }
 
     /// Checks what was declared and makes a topology of it. The builder can go on.
+    ///
+    /// ```
+    /// # let builder = headwater_streams::StreamsBuilder::new();
+    /// builder.stream::<(), str>("words").to("words-again");
+    /// let topology = builder.build()?;
+    /// # Ok::<(), headwater_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::InvalidTopology`](headwater_core::ErrorKind::InvalidTopology) when the

@@ -45,6 +45,14 @@ impl<K: ?Sized + 'static, V: ?Sized + 'static> KGroupedStream<K, V> {
     ///
     /// A count's timestamp is the largest of its records'. When a crash interrupts a commit, the
     /// records since the last one are counted again: counts are at least once.
+    ///
+    /// ```
+    /// # let builder = headwater_streams::StreamsBuilder::new();
+    /// # let words = builder.stream::<(), str>("words");
+    /// let grouped = words.group_by_ref(|_, word| word);
+    /// let counts = grouped.count("word-counts");
+    /// # builder.build().unwrap();
+    /// ```
     pub fn count(&self, store: impl Into<Materialized<K, u64>>) -> KTable<K, u64>
     where
         u64: Data,

@@ -36,6 +36,13 @@ impl<K: ?Sized + 'static, V: ?Sized + 'static> KStream<K, V> {
     }
 
     /// Keeps the records that the predicate accepts. A record without a value is dropped.
+    ///
+    /// ```
+    /// # let builder = headwater_streams::StreamsBuilder::new();
+    /// # let words = builder.stream::<(), str>("words");
+    /// words.filter(|_, word| word.len() > 3).to("long-words");
+    /// # builder.build().unwrap();
+    /// ```
     pub fn filter<O: Outcome<bool>>(
         &self,
         predicate: impl Fn(Option<&K>, &V) -> O + Send + Sync + 'static,
@@ -46,6 +53,13 @@ impl<K: ?Sized + 'static, V: ?Sized + 'static> KStream<K, V> {
     }
 
     /// Drops the records that the predicate accepts. A record without a value is kept.
+    ///
+    /// ```
+    /// # let builder = headwater_streams::StreamsBuilder::new();
+    /// # let words = builder.stream::<(), str>("words");
+    /// words.filter_not(|_, word| word.is_empty()).to("words-without-gaps");
+    /// # builder.build().unwrap();
+    /// ```
     pub fn filter_not<O: Outcome<bool>>(
         &self,
         predicate: impl Fn(Option<&K>, &V) -> O + Send + Sync + 'static,
@@ -57,6 +71,14 @@ impl<K: ?Sized + 'static, V: ?Sized + 'static> KStream<K, V> {
 
     /// Makes a new key and a new value of each record. A record without a value is dropped and
     /// counted.
+    ///
+    /// ```
+    /// # let builder = headwater_streams::StreamsBuilder::new();
+    /// # let words = builder.stream::<(), str>("words");
+    /// let lengths = words.map(|_, word| (word.len() as u64, word.to_owned()));
+    /// lengths.to("words-by-length");
+    /// # builder.build().unwrap();
+    /// ```
     pub fn map<K2: 'static, V2: 'static>(
         &self,
         mapper: impl Fn(Option<&K>, &V) -> (K2, V2) + Send + Sync + 'static,
@@ -78,6 +100,13 @@ impl<K: ?Sized + 'static, V: ?Sized + 'static> KStream<K, V> {
     }
 
     /// Makes a new value of each value. A record without a value passes as it is.
+    ///
+    /// ```
+    /// # let builder = headwater_streams::StreamsBuilder::new();
+    /// # let words = builder.stream::<(), str>("words");
+    /// words.map_values(|word| word.to_uppercase()).to("loud-words");
+    /// # builder.build().unwrap();
+    /// ```
     pub fn map_values<V2: 'static>(
         &self,
         mapper: impl Fn(&V) -> V2 + Send + Sync + 'static,
@@ -98,6 +127,14 @@ impl<K: ?Sized + 'static, V: ?Sized + 'static> KStream<K, V> {
     }
 
     /// [`KStream::map_values`] with a closure that sees the key as well.
+    ///
+    /// ```
+    /// # let builder = headwater_streams::StreamsBuilder::new();
+    /// # let words = builder.stream::<str, str>("words");
+    /// let pairs = words.map_values_with_key(|key, word| format!("{}={word}", key.unwrap_or("?")));
+    /// pairs.to("pairs");
+    /// # builder.build().unwrap();
+    /// ```
     pub fn map_values_with_key<V2: 'static>(
         &self,
         mapper: impl Fn(Option<&K>, &V) -> V2 + Send + Sync + 'static,
@@ -147,6 +184,13 @@ impl<K: ?Sized + 'static, V: ?Sized + 'static> KStream<K, V> {
     }
 
     /// Gives each record a new key. A record without a value is dropped and counted.
+    ///
+    /// ```
+    /// # let builder = headwater_streams::StreamsBuilder::new();
+    /// # let words = builder.stream::<(), str>("words");
+    /// words.select_key(|_, word| word.len() as u64).to("words-by-length");
+    /// # builder.build().unwrap();
+    /// ```
     pub fn select_key<K2: 'static>(
         &self,
         selector: impl Fn(Option<&K>, &V) -> K2 + Send + Sync + 'static,
@@ -158,6 +202,13 @@ impl<K: ?Sized + 'static, V: ?Sized + 'static> KStream<K, V> {
 
     /// Groups by a new key. The records go through a repartition topic, so that equal keys meet
     /// in one task. A record without a value is dropped and counted.
+    ///
+    /// ```
+    /// # let builder = headwater_streams::StreamsBuilder::new();
+    /// # let words = builder.stream::<(), str>("words");
+    /// words.group_by(|_, word| word.len() as u64).count("lengths");
+    /// # builder.build().unwrap();
+    /// ```
     pub fn group_by<K2: Data>(
         &self,
         selector: impl Fn(Option<&K>, &V) -> K2 + Send + Sync + 'static,
@@ -178,6 +229,13 @@ impl<K: ?Sized + 'static, V: ?Sized + 'static> KStream<K, V> {
     }
 
     /// [`KStream::group_by`] with a key lent from the record, as in `|_, word| word`.
+    ///
+    /// ```
+    /// # let builder = headwater_streams::StreamsBuilder::new();
+    /// # let words = builder.stream::<(), str>("words");
+    /// words.group_by_ref(|_, word| word).count("word-counts");
+    /// # builder.build().unwrap();
+    /// ```
     pub fn group_by_ref<K2: ?Sized + Data>(
         &self,
         selector: impl for<'a> Fn(Option<&'a K>, &'a V) -> &'a K2 + Send + Sync + 'static,
@@ -198,6 +256,13 @@ impl<K: ?Sized + 'static, V: ?Sized + 'static> KStream<K, V> {
     }
 
     /// Groups by the key as it is; through a repartition topic only if keys may have changed.
+    ///
+    /// ```
+    /// # let builder = headwater_streams::StreamsBuilder::new();
+    /// # let words = builder.stream::<str, str>("words");
+    /// words.group_by_key().count("words-of-each-key");
+    /// # builder.build().unwrap();
+    /// ```
     pub fn group_by_key(&self) -> KGroupedStream<K, V>
     where
         K: Data,
@@ -226,6 +291,14 @@ impl<K: ?Sized + 'static, V: ?Sized + 'static> KStream<K, V> {
     }
 
     /// The records of both streams, in no order between the two.
+    ///
+    /// ```
+    /// # let builder = headwater_streams::StreamsBuilder::new();
+    /// # let words = builder.stream::<(), str>("words");
+    /// let more = builder.stream("more-words");
+    /// words.merge(&more).to("all-words");
+    /// # builder.build().unwrap();
+    /// ```
     pub fn merge(&self, other: &Self) -> Self {
         let node = {
             let graph = &mut self.declared.lock().graph;
@@ -247,6 +320,13 @@ impl<K: ?Sized + 'static, V: ?Sized + 'static> KStream<K, V> {
     }
 
     /// Looks at each record on its way. The closure is not called for a record without a value.
+    ///
+    /// ```
+    /// # let builder = headwater_streams::StreamsBuilder::new();
+    /// # let words = builder.stream::<(), str>("words");
+    /// words.peek(|_, word| println!("{word}")).to("seen-words");
+    /// # builder.build().unwrap();
+    /// ```
     pub fn peek<O: Outcome<()>>(
         &self,
         look: impl Fn(Option<&K>, &V) -> O + Send + Sync + 'static,
@@ -259,6 +339,13 @@ impl<K: ?Sized + 'static, V: ?Sized + 'static> KStream<K, V> {
     /// Calls the closure for each record that has a value, and ends there.
     ///
     /// After a crash, records since the last commit come again.
+    ///
+    /// ```
+    /// # let builder = headwater_streams::StreamsBuilder::new();
+    /// # let words = builder.stream::<(), str>("words");
+    /// words.for_each(|_, word| println!("{word}"));
+    /// # builder.build().unwrap();
+    /// ```
     pub fn for_each<O: Outcome<()>>(
         &self,
         action: impl Fn(Option<&K>, &V) -> O + Send + Sync + 'static,
@@ -268,6 +355,13 @@ impl<K: ?Sized + 'static, V: ?Sized + 'static> KStream<K, V> {
     }
 
     /// Writes each record to a topic: by its key to the same partition that a producer chooses.
+    ///
+    /// ```
+    /// # let builder = headwater_streams::StreamsBuilder::new();
+    /// # let words = builder.stream::<(), str>("words");
+    /// words.to("words-again");
+    /// # builder.build().unwrap();
+    /// ```
     pub fn to(&self, topic: impl Into<Produced<K, V>>) {
         let produced = topic.into();
         let graph = &mut self.declared.lock().graph;

@@ -28,6 +28,14 @@ impl<K: ?Sized + 'static, V: ?Sized + 'static> KTable<K, V> {
     ///
     /// An application holds changes back until the commit and then gives the latest of each key;
     /// with a cache of size 0, and in the test driver, each change comes at once.
+    ///
+    /// ```
+    /// # let builder = headwater_streams::StreamsBuilder::new();
+    /// # let words = builder.stream::<(), str>("words");
+    /// let counts = words.group_by_ref(|_, word| word).count("word-counts");
+    /// counts.to_stream().to("counts");
+    /// # builder.build().unwrap();
+    /// ```
     #[must_use]
     pub fn to_stream(&self) -> KStream<K, V> {
         let factory = to_stream::factory::<K, V>();
