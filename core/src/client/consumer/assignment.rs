@@ -1,15 +1,16 @@
 //! What a consumer reads and where it is: pure state.
 
-use std::collections::BTreeMap;
-
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::{CommittedOffset, OffsetSpec};
-use crate::types::{Offset, TopicPartition};
+use crate::types::{Offset, Partition, TopicName, TopicPartition};
 
 /// The partitions of a consumer.
 #[derive(Debug, Default)]
 pub(super) struct Assignment {
-    partitions: BTreeMap<TopicPartition, Assigned>,
+    /// Sorted by partition.
+    partitions: Vec<(TopicPartition, Assigned)>,
+    /// The place in `partitions` of the record that was returned last: mostly the next one's too.
+    recent: usize,
     /// The order in which they are fetched: whoever gave records goes to the back.
     order: Vec<TopicPartition>,
 }
@@ -39,34 +40,45 @@ pub(super) enum Place {
 impl Assignment {
     /// Takes a new set of partitions. Those that stay keep their place if `keep` says so.
     pub(super) fn replace(&mut self, wanted: &[TopicPartition], keep: bool) {
-        let mut old = std::mem::take(&mut self.partitions);
-        self.order.clear();
-        for partition in wanted {
-            if self.partitions.contains_key(partition) {
-                continue;
-            }
-            self.order.push(partition.clone());
-            let kept = old.remove(partition).filter(|_| keep);
+        let assigned = |partition: &TopicPartition| {
+            let kept = self.get(partition).filter(|_| keep).cloned();
             let assigned = kept.unwrap_or(Assigned {
                 place: Place::Committed,
                 fetch_offset: Offset(0),
                 paused: false,
             });
-            self.partitions.insert(partition.clone(), assigned);
-        }
+            (partition.clone(), assigned)
+        };
+        let mut next: Vec<_> = wanted.iter().map(assigned).collect();
+        next.sort_by(|a, b| a.0.cmp(&b.0));
+        next.dedup_by(|a, b| a.0 == b.0);
+        self.partitions = next;
+        self.order = wanted.to_vec();
     }
 
     pub(super) fn partitions(&self) -> impl Iterator<Item = &TopicPartition> {
-        self.partitions.keys()
+        self.partitions.iter().map(|(partition, _)| partition)
     }
 
     pub(super) fn get(&self, partition: &TopicPartition) -> Option<&Assigned> {
-        self.partitions.get(partition)
+        let at = self.place_of(&partition.topic, partition.partition)?;
+        self.partitions.get(at).map(|(_, assigned)| assigned)
+    }
+
+    fn get_mut(&mut self, partition: &TopicPartition) -> Option<&mut Assigned> {
+        let at = self.place_of(&partition.topic, partition.partition)?;
+        self.partitions.get_mut(at).map(|(_, assigned)| assigned)
+    }
+
+    fn place_of(&self, topic: &TopicName, partition: Partition) -> Option<usize> {
+        let wanted = (topic, partition);
+        let order = |(at, _): &(TopicPartition, Assigned)| (&at.topic, at.partition).cmp(&wanted);
+        self.partitions.binary_search_by(order).ok()
     }
 
     /// The state of a partition that the user named.
     pub(super) fn named(&mut self, partition: &TopicPartition) -> Result<&mut Assigned> {
-        self.partitions.get_mut(partition).ok_or_else(|| {
+        self.get_mut(partition).ok_or_else(|| {
             Error::new(
                 ErrorKind::InvalidRequest,
                 "the partition is not assigned to this consumer",
@@ -77,7 +89,7 @@ impl Assignment {
 
     /// Sets the position; what is buffered beyond it is to be fetched again.
     pub(super) fn seek(&mut self, partition: &TopicPartition, place: Place) {
-        if let Some(assigned) = self.partitions.get_mut(partition) {
+        if let Some(assigned) = self.get_mut(partition) {
             assigned.place = place;
             if let Place::At(offset) = place {
                 assigned.fetch_offset = offset;
@@ -86,8 +98,17 @@ impl Assignment {
     }
 
     /// The record before `offset` was returned, or there is none to return.
-    pub(super) fn advance(&mut self, partition: &TopicPartition, offset: Offset) {
-        if let Some(assigned) = self.partitions.get_mut(partition) {
+    pub(super) fn advance(&mut self, topic: &TopicName, partition: Partition, offset: Offset) {
+        let recent = self.partitions.get(self.recent);
+        let is_recent =
+            |(at, _): &(TopicPartition, Assigned)| at.partition == partition && at.topic == *topic;
+        if !recent.is_some_and(is_recent) {
+            let Some(at) = self.place_of(topic, partition) else {
+                return;
+            };
+            self.recent = at;
+        }
+        if let Some((_, assigned)) = self.partitions.get_mut(self.recent) {
             assigned.place = Place::At(offset);
             assigned.fetch_offset = assigned.fetch_offset.max(offset);
         }
@@ -95,7 +116,7 @@ impl Assignment {
 
     /// All up to `offset` is buffered.
     pub(super) fn buffered(&mut self, partition: &TopicPartition, offset: Offset) {
-        if let Some(assigned) = self.partitions.get_mut(partition) {
+        if let Some(assigned) = self.get_mut(partition) {
             assigned.fetch_offset = offset;
         }
     }
@@ -112,7 +133,7 @@ impl Assignment {
     /// What to fetch, in order: partitions that are not paused, from their next offset.
     pub(super) fn to_fetch(&self) -> Vec<(TopicPartition, Offset)> {
         let fetchable = |partition: &TopicPartition| {
-            let assigned = self.partitions.get(partition)?;
+            let assigned = self.get(partition)?;
             let ready = !assigned.paused && matches!(assigned.place, Place::At(_));
             ready.then(|| (partition.clone(), assigned.fetch_offset))
         };
@@ -174,5 +195,30 @@ mod tests {
             assignment.to_fetch(),
             [(tp(1), Offset(0)), (tp(0), Offset(0))]
         );
+    }
+
+    #[test]
+    fn the_partition_of_the_record_is_advanced_whatever_came_before() {
+        let mut assignment = Assignment::default();
+        assignment.replace(&[tp(2), tp(0), tp(1)], true);
+        let topic = tp(0).topic;
+        let offset = |assignment: &Assignment, partition| match assignment.get(&tp(partition)) {
+            Some(Assigned {
+                place: Place::At(offset),
+                ..
+            }) => Some(offset.value()),
+            _ => None,
+        };
+        for (partition, to) in [(2, 5), (2, 6), (0, 1), (2, 7), (9, 9)] {
+            assignment.advance(&topic, Partition(partition), Offset(to));
+        }
+        assert_eq!(offset(&assignment, 0), Some(1));
+        assert_eq!(offset(&assignment, 1), None);
+        assert_eq!(offset(&assignment, 2), Some(7));
+        // Places move when the assignment does.
+        assignment.replace(&[tp(1), tp(2)], true);
+        assignment.advance(&topic, Partition(2), Offset(8));
+        assert_eq!(offset(&assignment, 1), None);
+        assert_eq!(offset(&assignment, 2), Some(8));
     }
 }

@@ -256,10 +256,13 @@ impl<K: 'static, V: 'static> Consumer<K, V> {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<ConsumerRecord<K, V>>>> {
-        match ready!(self.poll_ready(context)) {
-            Ok(()) => Poll::Ready(self.take().map(Ok)),
-            Err(error) => Poll::Ready(Some(Err(error))),
+        // Records of a batch come one by one; most have nothing to wait for.
+        let revoked = self.revocations != self.reader.revocations;
+        let waits = self.ready.is_empty() || revoked || !self.reader.stands();
+        if waits && let Err(error) = ready!(self.poll_ready(context)) {
+            return Poll::Ready(Some(Err(error)));
         }
+        Poll::Ready(self.take().map(Ok))
     }
 
     /// Waits until records are decoded, or the cluster ended.
@@ -286,10 +289,8 @@ impl<K: 'static, V: 'static> Consumer<K, V> {
 
     fn take(&mut self) -> Option<ConsumerRecord<K, V>> {
         let record = self.ready.pop_front()?;
-        let partition = record.topic_partition();
-        self.reader
-            .assignment
-            .advance(&partition, record.offset.next());
+        let assignment = &mut self.reader.assignment;
+        assignment.advance(&record.topic, record.partition, record.offset.next());
         Some(record)
     }
 
@@ -306,10 +307,8 @@ impl<K: 'static, V: 'static> Consumer<K, V> {
                 next.partition != record.partition || next.topic != record.topic
             });
             if ends {
-                let partition = record.topic_partition();
-                self.reader
-                    .assignment
-                    .advance(&partition, record.offset.next());
+                let assignment = &mut self.reader.assignment;
+                assignment.advance(&record.topic, record.partition, record.offset.next());
             }
         }
         batch

@@ -58,14 +58,18 @@ impl<K: 'static, V: 'static> Decoder<K, V> {
                     reader.assignment.buffered(&partition, next);
                     if ready.is_empty() {
                         // A batch with nothing for the user, a transaction's marker as it may be.
-                        reader.assignment.advance(&partition, next);
+                        reader
+                            .assignment
+                            .advance(&partition.topic, partition.partition, next);
                     }
                 }
                 Err(stop) => {
                     reader.chunks.retain(|chunk| chunk.partition != partition);
                     reader.assignment.buffered(&partition, stop.at);
                     if ready.is_empty() {
-                        reader.assignment.advance(&partition, stop.at);
+                        reader
+                            .assignment
+                            .advance(&partition.topic, partition.partition, stop.at);
                         return Err(stop.error.partition(&partition).offset(stop.at));
                     }
                 }

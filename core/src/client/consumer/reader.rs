@@ -84,6 +84,16 @@ impl Reader {
         }
     }
 
+    /// Whether what is buffered may be returned as it is: no join is due or under way, and no
+    /// position is being looked up. Counts as a poll for the group.
+    pub(super) fn stands(&self) -> bool {
+        let joins = self.member.as_ref().is_some_and(|member| {
+            member.polled();
+            member.must_join()
+        });
+        !joins && matches!(self.work, None | Some(Work::Fetch { .. }))
+    }
+
     /// Drives the membership and the positions until both stand.
     pub(super) fn poll_settled(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
         loop {
