@@ -10,11 +10,24 @@
 //!
 //! A crash between 2 and 4 leaves results and state that are ahead of the positions: the records
 //! in between are processed again. That is what at least once means.
+//!
+//! A repartition topic is written before the commit as well. What lies in it behind its end at the
+//! last commit is left out after a crash: the positions of the sources are of that commit too, so
+//! it is made again. The commit keeps that end in the metadata of the partition's position:
+//!
+//! ```text
+//!   own-end=OFFSET      the offset in decimal digits; nothing else, and nothing for other topics
+//! ```
+//!
+//! Without it, everything in the topic is processed. Records that were deleted from the sources
+//! before the application came back cannot be made again: they count no more than other deleted
+//! ones.
 
 use headwater_core::Result;
 use headwater_core::client::{CommittedOffset, IsolationLevel, OffsetSpec};
 use headwater_core::types::{Offset, TopicPartition};
 
+use super::input::Input;
 use super::thread::StreamThread;
 
 impl StreamThread {
@@ -47,11 +60,17 @@ impl StreamThread {
         let committed = inputs.map(|input| {
             let committed = CommittedOffset {
                 offset: input.position,
-                metadata: String::new(),
+                metadata: self.own_end(input).map_or_else(String::new, write_own_end),
             };
             (input.partition.clone(), committed)
         });
         committed.collect()
+    }
+
+    /// The end of a repartition topic's partition, as far as this thread wrote it or found it.
+    fn own_end(&self, input: &Input) -> Option<Offset> {
+        let known = self.own_ends.get(&input.partition);
+        known.copied().filter(|_| input.repartition)
     }
 
     /// Deletes from the repartition topics what is processed and committed. A failure costs only
@@ -87,9 +106,15 @@ impl StreamThread {
         let committed = backend
             .committed_offsets(&self.group, Some(&partitions))
             .await?;
+        let mut ends = Vec::new();
         for (partition, committed) in committed {
             match committed {
-                Some(committed) => self.seek(&partition, committed.offset),
+                Some(committed) => {
+                    self.seek(&partition, committed.offset);
+                    if let Some(end) = read_own_end(&committed.metadata) {
+                        ends.push((partition, end));
+                    }
+                }
                 None => wanted.push((partition, OffsetSpec::Earliest)),
             }
         }
@@ -102,6 +127,16 @@ impl StreamThread {
                 self.own_ends.insert(partition, offset);
             } else {
                 self.seek(&partition, offset);
+                if self.own_ends.contains_key(&partition) {
+                    // There was no commit: the sources are read from their beginning.
+                    ends.push((partition, offset));
+                }
+            }
+        }
+        for (partition, committed) in ends {
+            let end = self.own_ends.get(&partition).copied();
+            if let (Some(end), Some(input)) = (end, self.input_of(&partition)) {
+                input.leave_out(committed..end);
             }
         }
         Ok(())
@@ -117,9 +152,41 @@ impl StreamThread {
     }
 
     fn seek(&mut self, partition: &TopicPartition, offset: Offset) {
-        let mut inputs = self.tasks.iter_mut().flat_map(|task| &mut task.inputs);
-        if let Some(input) = inputs.find(|input| input.partition == *partition) {
+        if let Some(input) = self.input_of(partition) {
             input.seek(offset);
         }
+    }
+
+    fn input_of(&mut self, partition: &TopicPartition) -> Option<&mut Input> {
+        let mut inputs = self.tasks.iter_mut().flat_map(|task| &mut task.inputs);
+        inputs.find(|input| input.partition == *partition)
+    }
+}
+
+/// What stands before the offset in the metadata.
+const OWN_END: &str = "own-end=";
+
+fn write_own_end(end: Offset) -> String {
+    format!("{OWN_END}{}", end.0)
+}
+
+fn read_own_end(metadata: &str) -> Option<Offset> {
+    let end = metadata.strip_prefix(OWN_END)?.parse().ok()?;
+    (end >= 0).then_some(Offset(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_comes_back_and_other_metadata_is_none() {
+        for end in [Offset(0), Offset(7), Offset(i64::MAX)] {
+            assert_eq!(read_own_end(&write_own_end(end)), Some(end));
+        }
+        for other in ["", "7", "own-end=", "own-end=x", "own-end=-1", "own-end=7 "] {
+            assert_eq!(read_own_end(other), None, "{other}");
+        }
+        assert_eq!(read_own_end("own-end=9223372036854775808"), None);
     }
 }

@@ -1,6 +1,7 @@
 //! One partition that a task reads: chunks as they were fetched, and how far they are processed.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use bytes::Bytes;
 use headwater_core::Result;
@@ -23,6 +24,8 @@ pub(crate) struct Input {
     buffered: usize,
     /// The offset behind the last record that is buffered.
     fetched: Offset,
+    /// Whole batches that are never processed: see [`Input::leave_out`].
+    left_out: Range<Offset>,
 }
 
 impl Input {
@@ -36,6 +39,7 @@ impl Input {
             chunks: VecDeque::new(),
             buffered: 0,
             fetched: Offset(0),
+            left_out: Offset(0)..Offset(0),
         }
     }
 
@@ -45,6 +49,16 @@ impl Input {
         self.fetched = offset;
         self.chunks.clear();
         self.buffered = 0;
+    }
+
+    /// Never processes these records: a crash left them behind, and they are made again from the
+    /// records that they were made of.
+    pub(crate) fn leave_out(&mut self, left_out: Range<Offset>) {
+        assert!(self.chunks.is_empty(), "it is known before the first fetch");
+        if left_out.contains(&self.position) {
+            self.seek(left_out.end);
+        }
+        self.left_out = left_out;
     }
 
     /// The records from here to `offset` are gone from the topic: goes on behind them with what is
@@ -93,7 +107,8 @@ impl Input {
         let mut waiting = Vec::new();
         for batch in self.chunks.iter().flat_map(|chunk| Batches::new(chunk)) {
             let batch = batch.map_err(|error| error.partition(&self.partition))?;
-            if batch.header.next_offset() > self.position {
+            let is_left_out = self.left_out.contains(&batch.header.base_offset);
+            if batch.header.next_offset() > self.position && !is_left_out {
                 waiting.push(batch);
             }
         }
@@ -104,6 +119,11 @@ impl Input {
     /// left, the position is behind everything that was fetched or is known to be gone.
     pub(crate) fn advance(&mut self, position: Offset) -> Result<()> {
         assert!(self.position <= position, "a task never goes back");
+        let position = if self.left_out.contains(&position) {
+            self.left_out.end
+        } else {
+            position
+        };
         self.position = position;
         while let Some(chunk) = self.chunks.front() {
             if position < self.fetched {

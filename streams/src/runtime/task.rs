@@ -363,6 +363,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_out_is_never_processed() {
+        let (mut task, mut collector) = two_inputs();
+        let input = &mut task.inputs[0];
+        input.leave_out(Offset(2)..Offset(5));
+        assert_eq!(input.position, 0);
+        let mut chunk = batch(Offset(0), &[1, 2]).to_vec();
+        chunk.extend(batch(Offset(2), &[3, 4]));
+        input.push(chunk.into()).unwrap();
+        assert_eq!(task.process(&mut collector, false).unwrap(), 2);
+        let input = &mut task.inputs[0];
+        assert_eq!((input.position, input.buffered()), (Offset(5), 0));
+        input.push(batch(Offset(4), &[5])).unwrap();
+        input.push(batch(Offset(5), &[6])).unwrap();
+        assert_eq!(task.process(&mut collector, false).unwrap(), 1);
+        assert_eq!(written(&mut collector), [1, 2, 6]);
+
+        let input = &mut task.inputs[1];
+        input.seek(Offset(3));
+        input.leave_out(Offset(3)..Offset(7));
+        assert_eq!((input.position, input.fetch_from()), (Offset(7), Offset(7)));
+    }
+
+    #[test]
     fn a_damaged_batch_and_a_missing_timestamp_stop_the_task_at_their_place() {
         let (mut task, mut collector) = two_inputs();
         let mut bytes = batch(Offset(0), &[1]).to_vec();
