@@ -165,8 +165,9 @@ impl PartitionLog {
             return Err(failure.clone());
         }
         if self.shared.disk_full.load(Ordering::Relaxed) {
-            let what = "the disk is full: the partition takes writes again once space is freed; \
-                        nothing that was acknowledged is lost";
+            let what = "the disk is full, or the process may open no more files (ulimit -n): the \
+                        partition takes writes again once that has passed; nothing that was \
+                        acknowledged is lost";
             return Err(Error::new(ErrorKind::KafkaStorageError, what)
                 .partition(&self.partition)
                 .path(&self.dir));

@@ -63,6 +63,10 @@ pub struct LogOptions {
     /// Bytes under `acks=1` that are not synced before a checkpoint syncs them; default 64 MiB,
     /// which bounds what recovery has to read.
     pub unsynced_bytes_max: usize,
+    /// Segment files that stay open; more are closed when nothing in them is unsynced, and opened
+    /// again when they are used. `None`, the default, is half of what the process may open
+    /// (`ulimit -n`): raise that limit where more partitions than this are written all the time.
+    pub open_files_max: Option<usize>,
 }
 
 impl Default for LogOptions {
@@ -77,6 +81,7 @@ impl Default for LogOptions {
             flush_delay: Duration::from_millis(5),
             unflushed_bytes_max: 64 << 20,
             unsynced_bytes_max: 64 << 20,
+            open_files_max: None,
         }
     }
 }

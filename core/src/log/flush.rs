@@ -29,6 +29,10 @@ use crate::types::{LeaderEpoch, Offset, TopicId};
 const RUN_BYTES_MAX: usize = 4 << 20;
 /// Written bytes after which the operating system is told to begin writing them back.
 const WRITE_BACK_BYTES: u64 = 16 << 20;
+/// `EMFILE`: the process has as many files open as it may.
+const NO_FILE_LEFT: i32 = 24;
+/// `ENFILE`: the system has.
+const NO_FILE_LEFT_AT_ALL: i32 = 23;
 /// How long the workers wait before they try a full disk again.
 const FULL_DISK_PAUSE: Duration = Duration::from_millis(100);
 
@@ -160,15 +164,20 @@ pub(crate) fn sync_failed(path: &Path, error: io::Error) -> Error {
     Error::io(what, path, io::Error::other(error)).with_kind(ErrorKind::KafkaStorageError)
 }
 
-/// Whether an error says that the disk is full, which passes; others do not.
+/// Whether an error says that the disk is full or no file can be opened, which passes; others do
+/// not.
 pub(crate) fn is_full(error: &Error) -> bool {
     let source = std::error::Error::source(error);
     source
         .and_then(|source| source.downcast_ref::<io::Error>())
         .is_some_and(|error| {
-            matches!(
+            let full = matches!(
                 error.kind(),
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            );
+            full || matches!(
+                error.raw_os_error(),
+                Some(NO_FILE_LEFT | NO_FILE_LEFT_AT_ALL)
             )
         })
 }
@@ -273,6 +282,7 @@ impl PartitionLog {
             segment.file = Some(Arc::clone(&file));
         }
         drop(state);
+        self.shared.count_open_file();
         Ok(file)
     }
 
@@ -339,17 +349,20 @@ impl PartitionLog {
         // One at a time: a sync that fails is told once only, and whoever syncs after it must not
         // take the silence for success.
         let alone = lock(&self.syncing);
-        let state = self.lock();
+        let mut state = self.lock();
         if let Some(failure) = &state.failure {
             return Err(failure.clone());
         }
         let written_end = state.written_end;
-        let unsynced: Vec<_> = state
-            .segments
-            .iter()
-            .filter(|segment| segment.synced < segment.written)
-            .filter_map(|segment| Some((segment.base, segment.written, segment.file.clone()?)))
-            .collect();
+        let storage = &*self.shared.env.storage;
+        let mut unsynced = Vec::new();
+        for segment in &mut state.segments {
+            if segment.synced < segment.written {
+                // It was closed if a write was still under way when it looked idle.
+                let file = segment.open(storage, &self.dir)?;
+                unsynced.push((segment.base, segment.written, file));
+            }
+        }
         drop(state);
         for (_, _, file) in &unsynced {
             file.sync().map_err(|error| {

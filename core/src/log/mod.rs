@@ -23,6 +23,7 @@ mod journal;
 mod journal_format;
 mod leader_epoch;
 mod offset_index;
+mod open_files;
 mod partition_log;
 mod positions;
 mod producer_state;

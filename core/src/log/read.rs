@@ -48,6 +48,8 @@ struct Piece {
     first: Expected,
     /// Where the segment's written bytes end.
     end: u64,
+    /// Whether the file was opened for it.
+    opened: bool,
 }
 
 /// What is known of a batch before it is read. Every batch begins where the one before it ended.
@@ -101,6 +103,10 @@ impl PartitionLog {
         }
         let found = self.find(&mut state, offset);
         drop(state);
+        if found.as_ref().is_ok_and(|piece| piece.opened) {
+            // Not under the lock, or this partition's files would be left out.
+            self.shared.count_open_file();
+        }
         let read = found.and_then(|piece| match piece.read(offset, max_bytes, end) {
             Err(error) if piece.is_by_index() && error.kind() == ErrorKind::CorruptMessage => {
                 // The index may be what is damaged: it has no checksum and can be built anew.
@@ -233,6 +239,7 @@ impl PartitionLog {
         let at = state.segment_at(offset);
         let segment = &mut state.segments[at];
         let base = segment.base;
+        let opened = segment.file.is_none();
         let (position, first) = match known {
             Some((_, segment, position)) if segment == base => (position, Expected::Begins(offset)),
             _ => {
@@ -252,6 +259,7 @@ impl PartitionLog {
             position,
             first,
             end: segment.written,
+            opened,
         })
     }
 

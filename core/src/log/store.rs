@@ -14,6 +14,7 @@ use crate::log::checkpointer::Leftovers;
 use crate::log::config::{LogConfig, LogOptions};
 use crate::log::folder::DataFolder;
 use crate::log::journal::{Journal, JournalQueue, Ring};
+use crate::log::open_files::OpenFiles;
 use crate::log::partition_log::PartitionLog;
 use crate::log::{checkpointer, flush, recovery};
 use crate::sync::lock;
@@ -61,6 +62,7 @@ pub(crate) struct Shared {
     /// Partitions that changed since the last checkpoint.
     pub(crate) dirty: Mutex<Vec<Arc<PartitionLog>>>,
     pub(crate) partitions: Mutex<HashMap<(TopicId, Partition), Arc<PartitionLog>>>,
+    pub(crate) open_files: OpenFiles,
     serial: AtomicU64,
     failure: Mutex<Option<Error>>,
     /// Keeps other processes out until the last worker and the last handle are gone.
@@ -105,6 +107,11 @@ impl LogStore {
             checkpoints: checkpointer::Requests::default(),
             dirty: Mutex::default(),
             partitions: Mutex::default(),
+            open_files: OpenFiles::new(
+                options
+                    .open_files_max
+                    .unwrap_or_else(|| env.storage.open_files_max()),
+            ),
             serial: AtomicU64::new(0),
             failure: Mutex::default(),
             env,

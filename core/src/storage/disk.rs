@@ -56,6 +56,13 @@ impl Storage for DiskStorage {
         }))
     }
 
+    /// Half of what the process may open (`ulimit -n`): the rest is the application's.
+    fn open_files_max(&self) -> usize {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let limit = limit.current.and_then(|limit| usize::try_from(limit).ok());
+        limit.map_or(usize::MAX, |limit| limit / 2)
+    }
+
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
         for entry in fs::read_dir(dir)? {

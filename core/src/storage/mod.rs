@@ -52,6 +52,11 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// As the operating system: `NotFound`, `AlreadyExists`, `PermissionDenied`, ...
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
 
+    /// How many files may well be open at once; more fail sooner or later. No bound by default.
+    fn open_files_max(&self) -> usize {
+        usize::MAX
+    }
+
     /// What the folder holds, sorted by name.
     ///
     /// # Errors

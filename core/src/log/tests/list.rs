@@ -43,6 +43,7 @@ impl World {
             journal_bytes_min: 8 << 10,
             journal_bytes_max: 32 << 10,
             direct_bytes_min: 6 << 10,
+            open_files_max: Some(3),
             ..LogOptions::default()
         };
         let config = LogConfig {
@@ -518,5 +519,29 @@ fn a_time_finds_its_record() {
         let (offset, found) = log.offset_for_time(middle).unwrap().unwrap();
         assert!(found >= middle && offset.0 % 2 == 0, "{offset} {found}");
         assert!((36..=40).contains(&offset.0), "{offset}");
+    }
+}
+
+#[test]
+fn files_that_nobody_needs_are_closed() {
+    let world = World::small();
+    for n in 0..100 {
+        let durability = if n % 2 == 0 {
+            Durability::Synced
+        } else {
+            Durability::Written
+        };
+        world.append(n % 2, &["y".repeat(600)], durability);
+    }
+    for partition in 0..2 {
+        let log = world.log(partition);
+        assert_eq!(read_all(&log, Offset(0), 700).len(), 50);
+        let state = log.lock();
+        let open = state
+            .segments
+            .iter()
+            .filter(|segment| segment.file.is_some());
+        // The bound is 3 for both; what one read opened last may come on top.
+        assert!(state.segments.len() > 10 && open.count() <= 4);
     }
 }

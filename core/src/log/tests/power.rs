@@ -29,6 +29,7 @@ fn options() -> LogOptions {
         journal_bytes_max: 16 << 10,
         direct_bytes_min: 3 << 10,
         unsynced_bytes_max: 8 << 10,
+        open_files_max: Some(4),
         ..LogOptions::default()
     }
 }
