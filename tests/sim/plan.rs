@@ -142,6 +142,7 @@ pub(crate) fn broker(dice: &Dice) -> BrokerConfig {
             flush_delay: dice.pause(20),
             unflushed_bytes_max: size(1 << 10, 256 << 10),
             unsynced_bytes_max: size(1 << 10, 64 << 10),
+            open_files_max: Some(size(2, 40)),
         },
     }
 }
