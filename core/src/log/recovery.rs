@@ -290,7 +290,8 @@ impl Scan<'_> {
         }
     }
 
-    /// Removes what retention removed from the log, and empty files at the end.
+    /// Removes what retention removed from the log, and empty files, wherever they are: what comes
+    /// after a segment that got nothing may have gone into the one before it.
     fn remove_expired(
         &self,
         files: Vec<(Offset, u64)>,
@@ -302,7 +303,8 @@ impl Scan<'_> {
             .map_or(saved.recovery_point, |first| first.base);
         let mut kept = Vec::new();
         for (base, len) in files {
-            if base < first || (len == 0 && base >= saved.recovery_point) {
+            let vouched = saved.segments.iter().any(|segment| segment.base == base);
+            if base < first || (len == 0 && !vouched) {
                 for path in [
                     log_file(&self.dir, base),
                     index_file(&self.dir, base),

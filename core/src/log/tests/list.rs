@@ -545,3 +545,33 @@ fn files_that_nobody_needs_are_closed() {
         assert!(state.segments.len() > 10 && open.count() <= 4);
     }
 }
+
+/// A segment's file that got nothing lay in the way once the log had gone on before it.
+#[test]
+fn an_empty_segment_file_is_no_hole() {
+    let mut world = World::small();
+    world.append(0, &["a".to_owned()], Durability::Synced);
+    world.append(0, &["b".repeat(1_950)], Durability::Synced);
+    let log = world.log(0);
+    world
+        .sim()
+        .block_on(log.truncate_to(Offset(1)))
+        .unwrap()
+        .unwrap();
+    drop(log);
+    world.close();
+    let empty = Path::new(DIR).join("t-0/00000000000000000001.log");
+    assert!(world.storage.open(&empty, OpenMode::Read).is_ok());
+    world.open().unwrap();
+    for _ in 0..3 {
+        world.append(0, &["c".to_owned()], Durability::Written);
+    }
+    world
+        .sim()
+        .block_on(world.log(0).delete_records(Offset(1)))
+        .unwrap()
+        .unwrap();
+    world.kill();
+    world.open().unwrap();
+    assert_eq!(world.log(0).positions().log_end, Offset(4));
+}
