@@ -260,7 +260,6 @@ impl PartitionLog {
         state.positions.update(|positions| positions.log_end = next);
         (state.written_end, state.unjournaled_end) = (next, next);
         state.raise_watermark(next);
-        state.active().hint_write_back();
         self.shared.count_unsynced(bytes.len());
         Ok((None, Route::File))
     }

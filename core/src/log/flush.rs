@@ -27,8 +27,6 @@ use crate::types::{LeaderEpoch, Offset, TopicId};
 
 /// The most bytes that one write takes from a tail.
 const RUN_BYTES_MAX: usize = 4 << 20;
-/// Written bytes after which the operating system is told to begin writing them back.
-const WRITE_BACK_BYTES: u64 = 16 << 20;
 /// `EMFILE`: the process has as many files open as it may.
 const NO_FILE_LEFT: i32 = 24;
 /// `ENFILE`: the system has.
@@ -311,7 +309,6 @@ impl PartitionLog {
                 run_at = run.position
             );
             segment.written = end;
-            segment.hint_write_back();
         }
         let raised = visible.is_some_and(|visible| state.raise_watermark(visible));
         drop(state);
@@ -479,20 +476,6 @@ pub(crate) fn snapshot_file(end: Offset) -> String {
 /// The text of `partition.metadata`, in Kafka's format.
 pub(crate) fn metadata_text(id: TopicId) -> String {
     format!("version: 0\ntopic_id: {}\n", base64_url(id.0.as_bytes()))
-}
-
-impl Segment {
-    /// Tells the operating system to begin writing back, every so many bytes: the sync that comes
-    /// later then finds little to do.
-    pub(crate) fn hint_write_back(&mut self) {
-        let from = self.hinted.max(self.synced);
-        if self.written - from >= WRITE_BACK_BYTES {
-            if let Some(file) = &self.file {
-                file.write_back(from, self.written - from);
-            }
-            self.hinted = self.written;
-        }
-    }
 }
 
 /// Base64 with the url-safe alphabet and no padding, as Kafka writes its uuids.

@@ -28,8 +28,6 @@ pub(crate) struct Segment {
     pub(crate) written: u64,
     /// What survives the machine.
     pub(crate) synced: u64,
-    /// Up to where the operating system was told to begin writing back.
-    pub(crate) hinted: u64,
     /// The largest timestamp of the first batch: `segment.ms` counts from it.
     pub(crate) first_timestamp: Timestamp,
     pub(crate) max_timestamp: Timestamp,
@@ -60,7 +58,6 @@ impl Segment {
             size: 0,
             written: 0,
             synced: 0,
-            hinted: 0,
             first_timestamp: Timestamp::NONE,
             max_timestamp: Timestamp::NONE,
             max_timestamp_offset: Offset(-1),

@@ -199,10 +199,6 @@ impl File for DiskFile {
         self.file.sync_data()
     }
 
-    /// Does nothing: `sync_file_range` has no safe binding, and the hints that have one
-    /// (`posix_fadvise`) would also drop pages that readers still want.
-    fn write_back(&self, _position: u64, _len: u64) {}
-
     fn path(&self) -> &PathBuf {
         &self.path
     }

@@ -113,8 +113,6 @@ impl File for MemoryFile {
         Ok(())
     }
 
-    fn write_back(&self, _position: u64, _len: u64) {}
-
     fn path(&self) -> &PathBuf {
         &self.path
     }

@@ -137,9 +137,6 @@ pub trait File: Send + Sync + fmt::Debug {
     /// and carry on.
     fn sync(&self) -> io::Result<()>;
 
-    /// Tells the operating system to begin writing back a range; a hint.
-    fn write_back(&self, position: u64, len: u64);
-
     /// The path it was opened under, for messages.
     fn path(&self) -> &PathBuf;
 }

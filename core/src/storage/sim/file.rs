@@ -111,9 +111,6 @@ impl File for SimFile {
         state.end(verdict, Kind::Sync)
     }
 
-    /// Nothing: a pending write may be kept by a power loss anyway.
-    fn write_back(&self, _position: u64, _len: u64) {}
-
     fn path(&self) -> &PathBuf {
         &self.path
     }
