@@ -8,6 +8,8 @@ use futures_util::future::{self, Either};
 use tokio::sync::Notify;
 
 use super::broker_node::Broker;
+use super::offload::offload;
+use crate::env::Env;
 use crate::error::Result;
 use crate::log::{PartitionLog, Positions, ReadLimit};
 use crate::record::Batches;
@@ -41,7 +43,7 @@ impl Broker {
         self.check_open()?;
         let enough = request.min_bytes.min(request.max_bytes);
         let mut gathering = Gathering::new(&request);
-        self.gather(&request, &mut gathering);
+        self.gather(&request, &mut gathering).await;
         if gathering.complete || gathering.bytes >= enough || request.max_wait.is_zero() {
             return Ok(gathering.answers());
         }
@@ -56,7 +58,7 @@ impl Broker {
         let mut expired = false;
         loop {
             self.check_open()?;
-            self.gather(&request, &mut gathering);
+            self.gather(&request, &mut gathering).await;
             if expired || gathering.complete || gathering.bytes >= enough {
                 return Ok(gathering.answers());
             }
@@ -66,18 +68,19 @@ impl Broker {
     }
 
     /// Adds what can be read beyond what was gathered.
-    fn gather(&self, request: &FetchRequest, gathering: &mut Gathering) {
+    async fn gather(&self, request: &FetchRequest, gathering: &mut Gathering) {
         for (wanted, gathered) in request.partitions.iter().zip(&mut gathering.partitions) {
             let first = gathering.bytes == 0;
             let left = request.max_bytes.saturating_sub(gathering.bytes);
-            let log = self.topics.partition(&wanted.partition);
-            let read = log.and_then(|log| {
+            let read = match self.topics.partition(&wanted.partition) {
                 // Only the first batch of an answer may be larger than what is left.
-                match left > 0 || first {
-                    true => gathered.read_on(wanted, &log, left, request.isolation),
-                    false => Ok((Vec::new(), log.positions())),
+                Ok(log) if left > 0 || first => {
+                    let read = gathered.read_on(&self.env, wanted, log, left, request.isolation);
+                    read.await
                 }
-            });
+                Ok(log) => Ok((Vec::new(), log.positions())),
+                Err(error) => Err(error),
+            };
             match read {
                 Ok((chunks, positions)) => {
                     let bytes: usize = chunks.iter().map(Bytes::len).sum();
@@ -131,11 +134,12 @@ impl Gathering {
 }
 
 impl Gathered {
-    /// Reads what comes behind what was gathered.
-    fn read_on(
+    /// Reads what comes behind what was gathered; off the async threads if it is on the disk.
+    async fn read_on(
         &self,
+        env: &Env,
         wanted: &FetchPartition,
-        log: &PartitionLog,
+        log: Arc<PartitionLog>,
         left: usize,
         isolation: IsolationLevel,
     ) -> Result<(Vec<Bytes>, Positions)> {
@@ -150,7 +154,11 @@ impl Gathered {
             IsolationLevel::ReadUncommitted => ReadLimit::HighWatermark,
             IsolationLevel::ReadCommitted => ReadLimit::LastStable,
         };
-        let read = log.read(offset, max, limit)?;
+        let read = if log.reads_at_once(offset, max) {
+            log.read(offset, max, limit)?
+        } else {
+            offload(env, "read the log", move || log.read(offset, max, limit)).await??
+        };
         Ok((read.chunks, read.positions))
     }
 }

@@ -227,9 +227,9 @@ impl PartitionLog {
         wants_answer: bool,
     ) -> Result<(Option<Wait>, Route), Refused> {
         let next = header.next_offset();
-        let file = state
-            .tail
-            .is_empty()
+        // A large batch takes too long for an async thread: the flush worker writes it.
+        let small = bytes.len() < self.shared.options.direct_bytes_min;
+        let file = (small && state.tail.is_empty())
             .then(|| state.active().file.clone())
             .flatten();
         let Some(file) = file else {

@@ -132,6 +132,29 @@ impl PartitionLog {
         error.partition(&self.partition)
     }
 
+    /// Whether [`PartitionLog::read`] would answer from memory: the file is open, its index is
+    /// loaded, and the first and last of the bytes are cached. A hint.
+    #[must_use]
+    pub fn reads_at_once(&self, offset: Offset, max_bytes: usize) -> bool {
+        let mut state = self.lock();
+        let tail = state.tail.front();
+        let in_tail = tail.is_some_and(|first| first.base <= offset);
+        if in_tail || offset >= state.positions.log_end {
+            return true;
+        }
+        let at = state.segment_at(offset);
+        let segment = &state.segments[at];
+        if segment.file.is_none() || segment.indexes.is_none() {
+            return false;
+        }
+        let Ok(piece) = self.find(&mut state, offset) else {
+            return true;
+        };
+        drop(state);
+        let last = (piece.position + max_bytes as u64).min(piece.end);
+        piece.file.is_cached(piece.position) && piece.file.is_cached(last.saturating_sub(1))
+    }
+
     /// The first record at `target` or later: its offset and timestamp.
     ///
     /// # Errors

@@ -112,6 +112,13 @@ pub trait File: Send + Sync + fmt::Debug {
     /// As the operating system.
     fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize>;
 
+    /// Whether a read at `position` would be served from memory, so that it takes microseconds.
+    /// A hint; `true` where nobody can tell.
+    fn is_cached(&self, position: u64) -> bool {
+        let _ = position;
+        true
+    }
+
     /// Writes all of `bufs`, one after the other, at `position`; extends the file.
     ///
     /// # Errors
