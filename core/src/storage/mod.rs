@@ -7,6 +7,7 @@ mod blocks;
 #[cfg(test)]
 mod conformance;
 mod disk;
+mod lock;
 mod memory;
 mod sim;
 mod tree;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use disk::DiskStorage;
+pub use lock::{Lock, LockError};
 pub use memory::MemoryStorage;
 pub use sim::{Counts, Fault, Faults, SimStorage, is_power_loss};
 
@@ -146,19 +148,4 @@ pub trait File: Send + Sync + fmt::Debug {
 
     /// The path it was opened under, for messages.
     fn path(&self) -> &PathBuf;
-}
-
-/// A held lock file.
-pub trait Lock: Send + Sync + fmt::Debug {}
-
-/// Why a lock was not taken.
-#[derive(Debug)]
-pub enum LockError {
-    /// Another process (or another part of this one) holds it.
-    Held {
-        /// The holder's process id, where the lock file tells it.
-        pid: Option<u32>,
-    },
-    /// The lock file could not be made or read.
-    Io(io::Error),
 }
