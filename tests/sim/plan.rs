@@ -15,9 +15,9 @@ pub(crate) enum Trouble {
     Nothing,
     /// The power goes in the middle of a change.
     Power,
-    /// Syncs of files fail; the machine has to start anew then.
+    /// Syncs of files fail.
     Sync,
-    /// Syncs of folders fail.
+    /// Syncs of folders fail; the machine has to start anew then.
     SyncDir,
     /// Writes fail.
     Write,
@@ -67,10 +67,10 @@ impl LifePlan {
         Self {
             trouble,
             at_open: dice.one_in(5),
-            // What a failed sync left in memory only is not on the disk, and the next process
-            // could not know: the machine has to start anew.
+            // Names that a failed sync left in memory only are not on the disk, and the next
+            // process could not know: the machine has to start anew.
             ending: match trouble {
-                Trouble::Sync | Trouble::SyncDir => Ending::PowerLoss,
+                Trouble::SyncDir => Ending::PowerLoss,
                 _ => ending,
             },
             millis: dice.between(1, dice.pick(&[20, 200, 2000])),

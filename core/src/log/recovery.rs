@@ -383,6 +383,7 @@ impl Scan<'_> {
                 file.set_len(segment.size)
                     .map_err(|error| Error::io("cut the segment", &path, error))?;
             }
+            self.write_again(&*file, durable_len(*base), segment.size)?;
             file.sync()
                 .map_err(|error| Error::io("sync the segment", &path, error))?;
             if segment.size == 0 {
@@ -406,6 +407,27 @@ impl Scan<'_> {
             producers: progress.producers,
             scanned,
         })
+    }
+
+    /// Writes what nobody vouches for once more. A sync may have failed before the process ended:
+    /// the system then takes the bytes for written, so that a sync alone would not write them.
+    fn write_again(&self, file: &dyn File, from: u64, to: u64) -> Result<()> {
+        let mut bytes = vec![0; Window::LEN];
+        let mut position = from;
+        let mut copy = || -> std::io::Result<()> {
+            while position < to {
+                let left = usize::try_from(to - position).unwrap_or(usize::MAX);
+                let len = left.min(bytes.len());
+                let read = file.read_at(&mut bytes[..len], position)?;
+                file.write_at(&[&bytes[..read]], position)?;
+                if read == 0 {
+                    return Err(std::io::ErrorKind::UnexpectedEof.into());
+                }
+                position += read as u64;
+            }
+            Ok(())
+        };
+        copy().map_err(|error| Error::io("write the segment again", file.path(), error))
     }
 
     /// A segment as far as it is vouched for, ready to take in the rest.
